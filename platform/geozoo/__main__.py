@@ -1,0 +1,5 @@
+"""``python -m geozoo`` is the command ``geozoo``."""
+
+from geozoo.cli import main
+
+main()

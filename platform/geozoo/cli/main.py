@@ -1,0 +1,95 @@
+"""The entry point: commands by name, and errors as one sentence with an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from geozoo.cli.card import card
+from geozoo.cli.gc import gc
+from geozoo.cli.populate import populate
+from geozoo.cli.probe import probe
+from geozoo.cli.show import show
+from geozoo.cli.verify import verify
+from geozoo.errors import GeozooError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    name="geozoo",
+    help="Populate, store and learn from populations of neural networks.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (populate, show, probe, card, verify, gc):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from geozoo import __version__
+
+        typer.echo(f"geozoo {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global_options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. May stand anywhere.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Populate, store and learn from populations of neural networks."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit: 0 done, 1 a failed run or a finding, 2 bad input, 130 interrupted."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    try:
+        sys.exit(_run([word for word in words if word != "--debug"]))
+    except (GeozooError, TyperException) as error:
+        _complain(_sentence(error), error, debug)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt as error:
+        _complain(str(error) or "interrupted.", error, debug)
+        sys.exit(INTERRUPTED)
+    except Exception as error:  # the boundary: a defect is reported as one, without a page of traceback
+        text = " ".join(str(error).split())
+        _complain(f"internal error, {type(error).__name__}: {text}; add --debug for the traceback.", error, debug)
+        sys.exit(FAILED)
+
+
+def _run(words: list[str]) -> int:
+    """Run one command, without Typer's own handling of errors, and return the exit code."""
+    try:
+        with typer.main.get_command(app).make_context("geozoo", list(words or ["--help"])) as context:
+            context.command.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code if words else MISUSED
+    return 0
+
+
+def _sentence(error: GeozooError | TyperException) -> str:
+    if isinstance(error, GeozooError):
+        return f"{str(error).rstrip('.')}."
+    context = getattr(error, "ctx", None)
+    usage = context.command_path if context is not None else "geozoo"
+    message = error.format_message()
+    return f"{message[:1].lower()}{message[1:].rstrip('.')}: see {usage} --help."
+
+
+def _complain(sentence: str, error: BaseException, debug: bool) -> None:
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    sys.stderr.write(f"geozoo: {' '.join(sentence.split())}\n")

@@ -1,0 +1,106 @@
+"""Fanning a zoo's cohorts out with Ray Tune: one trial per cohort, nothing kept in Tune."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ray import tune
+from ray.tune.logger import TBXLoggerCallback
+
+from geozoo.cluster.preflight import refuse_unreachable_nodes
+from geozoo.cluster.trainable import CohortTrainable
+from geozoo.populate import Work, pending_cohorts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from geozoo.datasets import ImageSet
+    from geozoo.store import Zoo
+
+MAX_FAILURES = 2
+
+
+class WorkReporter(tune.Callback):  # type: ignore[misc]
+    """Turns the totals each trial reports into the work done since its last report.
+
+    A trial that starts again reports from zero, so what it lost is taken back.
+    """
+
+    def __init__(self, on_work: Callable[[Work], None]) -> None:
+        self.on_work = on_work
+        self.reported: dict[str, Work] = {}
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Called by Tune with what `CohortTrainable.step` returned."""
+        now = Work(result["members"], result["states"], result["samples"])
+        before = self.reported.get(trial.trial_id, Work())
+        self.reported[trial.trial_id] = now
+        self.on_work(Work(now.members - before.members, now.states - before.states, now.samples - before.samples))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its callbacks to restore a run, which is never done here."""
+        return {}
+
+
+def populate_with_tune(zoo: Zoo, images: ImageSet, on_work: Callable[[Work], None], folder: Path) -> dict[str, str]:
+    """Train the pending cohorts of a zoo on the cluster this process is connected to.
+
+    Success is read from the zoo's commits afterwards, never from Tune; returned is the last error of each trial that
+    failed, by cohort. TensorBoard curves of every cohort are written to ``folder``. A trial whose worker dies is started
+    again up to `MAX_FAILURES` times.
+
+    Raises:
+        StoreUnusableError: a node does not reach the store.
+    """
+    refuse_unreachable_nodes(zoo.url)
+    trainable = tune.with_parameters(CohortTrainable, url=zoo.url, images=images)
+    with _quiet_tune():
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, {"cpu": 1}),
+            param_space={"cohort": tune.grid_search(pending_cohorts(zoo))},
+            tune_config=tune.TuneConfig(reuse_actors=True, trial_dirname_creator=lambda trial: trial.config["cohort"]),
+            run_config=tune.RunConfig(
+                name=folder.name,
+                storage_path=str(folder.parent),
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                callbacks=[WorkReporter(on_work), TBXLoggerCallback()],
+            ),
+        )
+        results = tuner.fit()
+    return {result.config["cohort"]: _last_line(result.error) for result in results if result.error is not None}
+
+
+def run_folder(zoo_name: str) -> Path:
+    """A new folder for the curves of one run, below ``GEOZOO_RUNS`` or the user's cache."""
+    base = Path(os.environ.get("GEOZOO_RUNS", Path.home() / ".cache" / "geozoo" / "runs")).expanduser().absolute()
+    return base / f"{zoo_name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+
+
+@contextmanager
+def _quiet_tune() -> Iterator[None]:
+    """Keep Tune to what is used here: no CSV and JSON per trial, progress and Ctrl-C are the driver's."""
+    wanted = {
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",
+        "RAY_AIR_NEW_OUTPUT": "0",
+    }
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

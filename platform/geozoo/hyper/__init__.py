@@ -1,0 +1,1 @@
+"""Learning from zoos: features of weights, readouts, and the probes that score them."""

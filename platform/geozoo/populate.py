@@ -1,0 +1,206 @@
+"""The main flow: from a recipe to a zoo, and from one cohort of its plan to a commit. No Ray here."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from geozoo.errors import PopulateError, StoreLostError, ZooMismatchError, ZooNotFoundError
+from geozoo.nets import build_network, derive_layout, num_parameters
+from geozoo.population import CohortJob, load_engine, resolve_engine
+from geozoo.population.how import describe_run
+from geozoo.recipe import cohort_size, hyperparameters_of, parse_recipe, plan_members, plan_table
+from geozoo.store import Attempt, ZooHeader, create_zoo, extend_zoo, open_zoo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pandas as pd
+
+    from geozoo.datasets import ImageSet
+    from geozoo.population import Progress
+    from geozoo.recipe import Member, Recipe
+    from geozoo.store import Zoo
+
+
+def prepare_zoo(recipe: Recipe, url: str, images: ImageSet, *, engine: str = "auto") -> Zoo:
+    """Create the zoo of a recipe at ``url``, or open it and plan the members it does not have yet.
+
+    Raises:
+        ZooMismatchError: a zoo of another recipe, image set or engine is there.
+        NetworkError: the network does not fit the images.
+        StoreUnusableError: the URL cannot be written.
+    """
+    members = plan_members(recipe)
+    header = _header(recipe, images, members, resolve_engine(engine))
+    try:
+        zoo = open_zoo(url)
+    except ZooNotFoundError:
+        return create_zoo(url, header, _table(recipe, header, images, members, 0))
+    _refuse_other(zoo, header, recipe, keep_engine=engine == "auto")
+    planned = set(zoo.members["member"])
+    missing = [member for member in members if member.id not in planned]
+    if not missing:
+        return zoo
+    return extend_zoo(url, _table(recipe, header, images, missing, int(zoo.members["plan"].max()) + 1))
+
+
+def _header(recipe: Recipe, images: ImageSet, members: list[Member], engine: str) -> ZooHeader:
+    module = build_network(
+        recipe.network.name,
+        channels=images.channels,
+        size=images.size,
+        classes=images.num_classes,
+        activation=members[0].hyperparameters.activation,
+    )
+    return ZooHeader(
+        name=recipe.name,
+        recipe=recipe.model_dump(mode="json"),
+        dataset=images.describe(),
+        layout=derive_layout(module),
+        checkpoints=recipe.training.checkpoint_epochs,
+        dtype=recipe.store.dtype,
+        engine=engine,
+        precision=recipe.training.precision,
+    )
+
+
+def _table(recipe: Recipe, header: ZooHeader, images: ImageSet, members: list[Member], number: int) -> pd.DataFrame:
+    size = cohort_size(
+        members=len(members),
+        params=num_parameters(header.layout),
+        dtype=recipe.store.dtype,
+        updates=len(images.train) * recipe.training.epochs,
+    )
+    return plan_table(members, size, number)
+
+
+def _refuse_other(zoo: Zoo, header: ZooHeader, recipe: Recipe, *, keep_engine: bool) -> None:
+    """Raise `ZooMismatchError`, showing the differences, where a zoo was not made from this recipe, data and engine."""
+    there, here = parse_recipe(zoo.header.recipe).zoo_identity(), recipe.zoo_identity()
+    differences = list(_differences(there, here))
+    if zoo.header.dataset["fingerprint"] != header.dataset["fingerprint"]:
+        differences.append("the decoded images (their fingerprints differ)")
+    if not keep_engine and zoo.header.engine != header.engine:
+        differences.append(f"engine: {zoo.header.engine} there, {header.engine} here")
+    if differences:
+        raise ZooMismatchError(
+            f"the zoo at {zoo.url} was made from something else ({'; '.join(differences)}): "
+            "write to another URL, or go on with the recipe it was made from."
+        )
+
+
+def _differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in [*there, *(key for key in here if key not in there)]:
+            yield from _differences(there.get(key), here.get(key), f"{name}.{key}" if name else key)
+    elif there != here:
+        yield f"{name}: {there!r} there, {here!r} here"
+
+
+def pending_cohorts(zoo: Zoo) -> list[str]:
+    """The planned cohorts without a commit, in planning order."""
+    members = zoo.members
+    return list(dict.fromkeys(members.loc[~members["committed"], "cohort"]))
+
+
+def cohort_job(zoo: Zoo, cohort: str) -> CohortJob:
+    """What an engine is asked for one cohort of a zoo's plan."""
+    from geozoo.population.initial import initial_weights
+
+    rows = zoo.members[zoo.members["cohort"] == cohort].sort_values("position")
+    hyperparameters = tuple(hyperparameters_of(row) for row in rows.to_dict("records"))
+    recipe = parse_recipe(zoo.header.recipe)
+    network = {
+        "name": recipe.network.name,
+        "channels": zoo.header.dataset["channels"],
+        "size": zoo.header.dataset["size"],
+        "classes": len(zoo.header.dataset["classes"]),
+        "activation": hyperparameters[0].activation,
+    }
+    seeds = rows["seed"].to_numpy()
+    return CohortJob(
+        network=network,
+        initial=initial_weights(network, seeds, hyperparameters),
+        seeds=seeds,
+        hyperparameters=hyperparameters,
+        checkpoints=zoo.header.checkpoints,
+        evaluation=recipe.evaluation,
+        precision=zoo.header.precision,
+    )
+
+
+def train_cohort(zoo: Zoo, cohort: str, images: ImageSet) -> Iterator[Progress]:
+    """Train one cohort and commit it: plan, engine, attempt, commit.
+
+    Gives the engine's progress on the way; the cohort is committed when the iterator ends. If it does not get there, the
+    attempt's objects are removed where that is still possible, and no reader ever sees them in any case. If another
+    attempt was committed meanwhile, that one stands.
+    """
+    job = cohort_job(zoo, cohort)
+    attempt = Attempt.begin(zoo.location, zoo.header, zoo.plan_of(cohort))
+    started = time.monotonic()
+    try:
+        for progress in load_engine(zoo.header.engine).train(job, images):
+            if progress.block is not None:
+                attempt.append(progress.block.epoch, progress.block.weights, progress.block.metrics)
+            yield progress
+    except BaseException:
+        attempt.abandon()
+        raise
+    attempt.commit(describe_run(zoo.header.engine, wall_s=time.monotonic() - started))
+
+
+@dataclass(frozen=True)
+class Work:
+    """An amount of work: members finished, states written, images presented in training."""
+
+    members: int = 0
+    states: int = 0
+    samples: int = 0
+
+    def __add__(self, other: Work) -> Work:
+        """Sum."""
+        return Work(self.members + other.members, self.states + other.states, self.samples + other.samples)
+
+
+def work_of(zoo: Zoo, images: ImageSet, cohorts: list[str]) -> Work:
+    """How much work some cohorts are."""
+    members = int(zoo.members["cohort"].isin(cohorts).sum())
+    return Work(
+        members, members * len(zoo.header.checkpoints), members * len(images.train) * zoo.header.checkpoints[-1]
+    )
+
+
+def populate_here(zoo: Zoo, images: ImageSet, on_work: Callable[[Work], None]) -> dict[str, str]:
+    """Train the pending cohorts one after the other in this process.
+
+    When the store fails it stops there: returned is the error of that cohort, by cohort; committed cohorts stand.
+    """
+    for cohort in pending_cohorts(zoo):
+        size = int((zoo.members["cohort"] == cohort).sum())
+        try:
+            for progress in train_cohort(zoo, cohort, images):
+                on_work(Work(states=size if progress.block else 0, samples=progress.samples))
+        except StoreLostError as error:
+            return {cohort: str(error)}
+        on_work(Work(members=size))
+    return {}
+
+
+def complete_zoo(url: str, errors: dict[str, str]) -> Zoo:
+    """Open a zoo after a run and make sure that all its cohorts are committed.
+
+    Raises:
+        PopulateError: some are not; the sentence says how many, the first of ``errors`` (by cohort) and how to go on.
+    """
+    zoo = open_zoo(url)
+    left = pending_cohorts(zoo)
+    if left:
+        cause = next((f" (cohort {cohort}: {text.rstrip('.')})" for cohort, text in errors.items()), "")
+        raise PopulateError(
+            f"{len(left)} of {zoo.members['cohort'].nunique()} cohorts of {url} are not committed{cause}: "
+            "the others stand; mend the cause and run the same command again to train just these."
+        )
+    return zoo

@@ -1,0 +1,136 @@
+"""What an engine is asked (a job) and what it gives back (progress and blocks)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from geozoo.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from geozoo.datasets import ImageSet, ImageSplit
+    from geozoo.recipe import HyperParameters
+    from geozoo.recipe.model import Evaluation
+
+SPLITS = ("train", "validation", "test")
+RUNNING_METRICS = ("running_train_loss", "running_train_accuracy", "running_generalization_gap")
+METRICS: tuple[str, ...] = (
+    *(f"{split}_{what}" for split in SPLITS for what in ("loss", "accuracy")),
+    "generalization_gap",
+    *RUNNING_METRICS,
+    "finite",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CohortJob:
+    """One cohort to train: members of one network and activation, one optimiser and batch size.
+
+    ``network`` are the arguments of `geozoo.nets.build_network` without ``dropout``; ``initial`` the initial weights
+    ``float32 [members, params]``; ``seeds`` and ``hyperparameters`` have one entry a member. ``checkpoints`` are the
+    epochs at which a block is wanted, in rising order, 0 being the initialisation; training goes up to the last.
+    ``evaluation`` limits the images of each split a block is evaluated on. ``precision`` is float32 or float64.
+    """
+
+    network: dict[str, Any]
+    initial: NDArray[np.float32]
+    seeds: NDArray[np.int64]
+    hyperparameters: tuple[HyperParameters, ...]
+    checkpoints: tuple[int, ...]
+    evaluation: Evaluation
+    precision: str = "float32"
+
+    @property
+    def optimizer(self) -> str:
+        """The optimiser all members share."""
+        return self.hyperparameters[0].optimizer
+
+    @property
+    def batch_size(self) -> int:
+        """The batch size all members share."""
+        return self.hyperparameters[0].batch_size
+
+    def evaluated(self, images: ImageSet) -> dict[str, ImageSplit]:
+        """The images a block is evaluated on, by split."""
+        return {
+            split: getattr(images, split).take(slice(getattr(self.evaluation, split))) for split in SPLITS
+        }
+
+
+@dataclass(frozen=True)
+class Block:
+    """The cohort at one checkpoint: weights ``float32 [members, params]`` and metric columns ``[members]`` (`METRICS`)."""
+
+    epoch: int
+    weights: NDArray[np.float32]
+    metrics: dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What happened since the last one: image presentations trained, over all members, and a block if one is ready."""
+
+    samples: int
+    block: Block | None = None
+
+
+class Engine(Protocol):
+    """How a cohort is trained.
+
+    Contract: each member's trajectory depends on its own row of the job alone (up to rounding); random numbers come from
+    `geozoo.population.streams`; members are computed in one thread; a member whose weights, as stored in float32, are not all finite at the end
+    of an epoch keeps that state from then on, is flagged, and changes nothing for the others. Engines agree with
+    ``reference`` as the conformance tests measure it.
+    """
+
+    def train(self, job: CohortJob, images: ImageSet) -> Iterator[Progress]:
+        """Train the cohort, giving a sign of life several times a second and a block at every checkpoint."""
+
+
+@dataclass(frozen=True)
+class EngineRecord:
+    """One engine by name; ``load`` imports what it needs and makes it."""
+
+    name: str
+    summary: str
+    load: Callable[[], Engine] = field(repr=False)
+
+
+def _load_reference() -> Engine:
+    from geozoo.population.reference import ReferenceEngine
+
+    return ReferenceEngine()
+
+
+def _load_torch() -> Engine:
+    from geozoo.population.stacked import StackedEngine
+
+    return StackedEngine()
+
+
+ENGINES: dict[str, EngineRecord] = {
+    record.name: record
+    for record in (
+        EngineRecord("reference", "a plain loop over members with torch.optim: the ground truth", _load_reference),
+        EngineRecord("torch", "all members of a cohort stacked, with torch.func", _load_torch),
+    )
+}
+
+
+def resolve_engine(name: str) -> str:
+    """Turn ``auto`` into the engine to use and refuse unknown names with `InputError`."""
+    if name == "auto":
+        return "torch"
+    if name not in ENGINES:
+        raise InputError(f"there is no engine {name!r}: choose one of auto, {', '.join(ENGINES)}.")
+    return name
+
+
+def load_engine(name: str) -> Engine:
+    """Make the engine of a resolved name."""
+    return ENGINES[resolve_engine(name)].load()

@@ -1,0 +1,74 @@
+"""Small torch pieces that the engines share."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from geozoo.datasets import ImageSet, ImageSplit
+
+
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """Run torch in one thread and put the old number back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Turns rows of a split into network inputs of one dtype: the torch form of `geozoo.datasets.normalise`."""
+
+    mean: Tensor
+    std: Tensor
+
+    @classmethod
+    def of(cls, images: ImageSet, dtype: torch.dtype) -> Pixels:
+        """Take mean and standard deviation from an image set."""
+        mean, std = (torch.tensor(values, dtype=dtype).view(-1, 1, 1) for values in (images.mean, images.std))
+        return cls(mean, std)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Map ``uint8 [..., channels, size, size]`` to normalised numbers."""
+        return (images.to(self.mean.dtype) / 255 - self.mean) / self.std
+
+
+def split_tensors(split: ImageSplit) -> tuple[Tensor, Tensor]:
+    """Images and labels of a split as tensors, without copying."""
+    return _from_read_only(split.images), _from_read_only(split.labels)
+
+
+def _from_read_only(array: NDArray[Any]) -> Tensor:
+    """A tensor over a C-order array, with the strides of its shape.
+
+    An axis of length one may carry any stride, a pickled array another than a fresh one; torch reads a memory format out
+    of it and convolutions then round differently. Going through the flat array makes the strides a function of the shape.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array.reshape(-1)).view(array.shape)
+
+
+def image_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of every image: ``[..., classes]`` and ``[...]`` give ``[...]``."""
+    return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="none").view(labels.shape)
+
+
+def right_answers(logits: Tensor, labels: Tensor) -> Tensor:
+    """Whether the largest logit is the label's; an image with a logit that is not finite counts as wrong."""
+    return (logits.argmax(-1) == labels) & logits.isfinite().all(-1)

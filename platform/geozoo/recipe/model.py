@@ -1,0 +1,163 @@
+"""The recipe: everything that decides what a zoo holds, typed and validated."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+
+from geozoo.datasets import DatasetOptions  # noqa: TC001  (pydantic reads the annotation)
+from geozoo.nets import find_network
+from geozoo.recipe.sampled import Space  # noqa: TC001
+from geozoo.recipe.space import Count, Frozen, Grid, Seeds
+
+Provenance = Literal["published", "inferred", "ours"]
+
+
+class NetworkOptions(Frozen):
+    """Which network of the catalogue the members are."""
+
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        return find_network(name).name
+
+
+class Population(Frozen):
+    """Which members there are: every cell of ``grid``, or draws from ``space``, times ``seeds``.
+
+    ``members`` plans only the first so many: all cells once, in an order that mixes them, then all cells with their
+    second seed, and so on. A sampled space has no end, so it needs the number.
+    """
+
+    grid: Grid | None = None
+    space: Space | None = None
+    seeds: Seeds = Seeds()
+    members: Count | None = None
+
+    @model_validator(mode="after")
+    def _check_source(self) -> Population:
+        if (self.grid is None) == (self.space is None):
+            there = "both" if self.grid is not None else "neither"
+            raise ValueError(f"has {there} of grid and space: give exactly one")
+        if self.space is not None and self.members is None:
+            raise ValueError("members is missing, which a sampled space needs: give the number of members")
+        return self
+
+
+def _every_or_list(value: Any) -> Any:
+    if value != "every" and not (isinstance(value, list | tuple) and all(type(epoch) is int for epoch in value)):
+        raise ValueError(f"should be every or a list of whole epochs such as [0, 10, 20] (got {value!r})")
+    return value
+
+
+class Training(Frozen):
+    """How every member is trained: cross-entropy, constant learning rate, no augmentation.
+
+    ``checkpoints`` lists the epochs whose states and metrics are stored (0 is the initialisation); ``every`` stores
+    all.
+    ``precision`` is the arithmetic of the engine; weights are stored as ``store.dtype`` either way.
+    """
+
+    epochs: Count
+    checkpoints: Annotated[Literal["every"] | tuple[int, ...], BeforeValidator(_every_or_list)] = "every"
+    precision: Literal["float32", "float64"] = "float32"
+
+    @field_validator("checkpoints")
+    @classmethod
+    def _rise_to_the_end(cls, chosen: Any, info: ValidationInfo) -> Any:
+        epochs = info.data.get("epochs")
+        if chosen == "every" or epochs is None:
+            return chosen
+        if not chosen or list(chosen) != sorted(set(chosen)) or chosen[0] < 0 or chosen[-1] > epochs:
+            raise ValueError(f"{list(chosen)} must rise from at least 0 to at most the {epochs} epochs trained")
+        return chosen
+
+    @property
+    def checkpoint_epochs(self) -> tuple[int, ...]:
+        """The epochs stored, in order."""
+        return tuple(range(self.epochs + 1)) if self.checkpoints == "every" else self.checkpoints
+
+
+class Evaluation(Frozen):
+    """On how many images of each split a checkpoint is evaluated: the first so many, all where nothing is said."""
+
+    train: Count | None = None
+    validation: Count | None = None
+    test: Count | None = None
+
+
+class StoreOptions(Frozen):
+    """How states are stored."""
+
+    dtype: Literal["float32", "float16"] = "float32"
+
+
+class Origin(Frozen):
+    """Where the recipe comes from, field by field.
+
+    ``fields`` maps dotted names to ``published``, ``inferred`` or ``ours``; a field not named takes that of its nearest
+    named ancestor, at last ``default``.
+    """
+
+    default: Provenance = "ours"
+    fields: dict[str, Provenance] = Field(default_factory=dict)
+    source: str | None = None
+
+
+class Recipe(Frozen):
+    """One zoo, described completely."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=80)
+    title: str = ""
+    dataset: DatasetOptions
+    network: NetworkOptions
+    population: Population
+    training: Training
+    evaluation: Evaluation = Evaluation()
+    store: StoreOptions = StoreOptions()
+    provenance: Origin = Origin()
+
+    @model_validator(mode="after")
+    def _check_provenance(self) -> Recipe:
+        known = set(_dotted_names(self.model_dump()))
+        for name in self.provenance.fields:
+            if name not in known:
+                raise ValueError(
+                    f"provenance.fields names {name!r}, which is no field of the recipe: check its spelling"
+                )
+        return self
+
+    def provenance_of(self, field: str) -> Provenance:
+        """Tell whether a field, named like ``training.epochs``, is published, inferred or ours."""
+        parts = field.split(".")
+        for end in range(len(parts), 0, -1):
+            if (found := self.provenance.fields.get(".".join(parts[:end]))) is not None:
+                return found
+        return self.provenance.default
+
+    def identity(self) -> dict[str, Any]:
+        """What decides how a member is trained and evaluated, as JSON values, besides its hyper-parameters and seed."""
+        sections = {"dataset", "network", "training", "evaluation"}
+        return self.model_dump(mode="json", include=sections, exclude={"dataset": {"path"}})
+
+    def zoo_identity(self) -> dict[str, Any]:
+        """What two recipes of one zoo must agree in, as JSON values.
+
+        All but notes, where the images lie, and how many members there are: more members, or more seeds for each cell,
+        extend a zoo.
+        """
+        how_many = {"members": True, "seeds": {"count"}}
+        excluded: Any = {"dataset": {"path"}, "population": how_many, "title": True, "provenance": True}
+        return self.model_dump(mode="json", exclude=excluded)
+
+
+def _dotted_names(tree: dict[str, Any], prefix: str = "") -> list[str]:
+    names = []
+    for key, value in tree.items():
+        names.append(prefix + key)
+        if isinstance(value, dict):
+            names += _dotted_names(value, f"{prefix}{key}.")
+    return names

@@ -1,0 +1,142 @@
+"""What is in a zoo and how far it is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from geozoo.hyper.targets import hyperparameters, varying_hyperparameters
+from geozoo.report.words import describe_values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+
+    from geozoo.store import Commit, Zoo
+
+QUANTILES = {"lowest": 0.0, "lower quartile": 0.25, "median": 0.5, "upper quartile": 0.75, "highest": 1.0}
+
+
+@dataclass(frozen=True)
+class HowMade:
+    """How the committed cohorts were trained; more than one value where cohorts differ.
+
+    ``wall_seconds`` sums the training times of the cohorts, which may have run at the same time.
+    """
+
+    cpus: tuple[str, ...]
+    versions: tuple[str, ...]
+    wall_seconds: float
+
+
+@dataclass(frozen=True)
+class ZooSummary:
+    """A zoo in numbers. Accuracies are fractions in [0, 1] of committed members at the final checkpoint.
+
+    ``hyperparameters`` maps each one that varies to its values in words, ``constants`` the others to their value;
+    ``stored_bytes`` counts the objects of commits; ``digest`` is ``None`` until the zoo is complete.
+    """
+
+    name: str
+    title: str
+    url: str
+    dataset: str
+    classes: int
+    network: str
+    parameters: int
+    engine: str
+    dtype: str
+    precision: str
+    checkpoints: tuple[int, ...]
+    members: int
+    committed_members: int
+    cohorts: int
+    uncommitted_cohorts: tuple[str, ...]
+    states: int
+    stored_bytes: int
+    hyperparameters: dict[str, str]
+    constants: dict[str, str]
+    final_accuracy: dict[str, float] | None
+    diverged: int
+    how: HowMade
+    fingerprint: str
+    digest: str | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned cohort is committed."""
+        return not self.uncommitted_cohorts
+
+    def to_dict(self) -> dict[str, Any]:
+        """The summary as JSON values."""
+        return asdict(self)
+
+
+def summarise(zoo: Zoo) -> ZooSummary:
+    """Summarise a zoo, finished or not; reads commits and metrics, no weights."""
+    header, members = zoo.header, zoo.members
+    committed = members["committed"]
+    pending = tuple(dict.fromkeys(members.loc[~committed, "cohort"]))
+    commits = zoo.commits()
+    metrics = zoo.read_metrics(["finite", "test_accuracy"])
+    varying = varying_hyperparameters(members)
+    return ZooSummary(
+        name=header.name,
+        title=str(header.recipe.get("title") or ""),
+        url=zoo.url,
+        dataset=str(header.dataset.get("name", "unknown")),
+        classes=len(header.dataset.get("classes", ())),
+        network=str(header.recipe.get("network", {}).get("name", "unknown")),
+        parameters=header.num_parameters,
+        engine=header.engine,
+        dtype=header.dtype,
+        precision=header.precision,
+        checkpoints=header.checkpoints,
+        members=len(members),
+        committed_members=int(committed.sum()),
+        cohorts=members["cohort"].nunique(),
+        uncommitted_cohorts=pending,
+        states=int(committed.sum()) * len(header.checkpoints),
+        stored_bytes=sum(stored.size for commit in commits.values() for stored in commit.objects.values()),
+        hyperparameters={name: describe_values(members[name]) for name in varying},
+        constants={name: describe_values(members[name]) for name in constant_hyperparameters(members)},
+        final_accuracy=_final_accuracy(metrics, header.checkpoints[-1]),
+        diverged=count_diverged(metrics),
+        how=_how(list(commits.values())),
+        fingerprint=str(header.dataset["fingerprint"]),
+        digest=None if pending else zoo.digest(),
+    )
+
+
+def constant_hyperparameters(members: pd.DataFrame) -> list[str]:
+    """The hyper-parameters that all members share."""
+    varying = varying_hyperparameters(members)
+    return [name for name in hyperparameters(members) if name not in varying]
+
+
+def count_diverged(metrics: pd.DataFrame) -> int:
+    """How many members have a state with non-finite weights."""
+    return int(metrics.loc[~metrics["finite"].astype(bool), "member"].nunique())
+
+
+def _final_accuracy(metrics: pd.DataFrame, epoch: int) -> dict[str, float] | None:
+    """Quantiles of the test accuracy over members at the final epoch, by name."""
+    accuracy = metrics.loc[metrics["epoch"] == epoch, "test_accuracy"].dropna()
+    if accuracy.empty:
+        return None
+    return {name: float(accuracy.quantile(q)) for name, q in QUANTILES.items()}
+
+
+def _how(commits: list[Commit]) -> HowMade:
+    """Merge the ``how`` blocks of commits; keys an older or foreign commit lacks are left out."""
+    versions = [commit.how.get("versions", {}) for commit in commits]
+    return HowMade(
+        cpus=_distinct(commit.how.get("cpu") for commit in commits),
+        versions=_distinct(", ".join(f"{name} {number}" for name, number in version.items()) for version in versions),
+        wall_seconds=sum(float(commit.how.get("wall_s", 0)) for commit in commits),
+    )
+
+
+def _distinct(values: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value for value in values if value))

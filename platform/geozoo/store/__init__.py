@@ -1,0 +1,33 @@
+"""The zoo store: Zarr for weights, Parquet for tables, commits created once, in a local folder or an S3 prefix."""
+
+from geozoo.store.attempt import Attempt
+from geozoo.store.commit import Commit
+from geozoo.store.create import create_zoo, extend_zoo
+from geozoo.store.gc import Garbage, collect_garbage
+from geozoo.store.header import ZooHeader
+from geozoo.store.lease import run_lease
+from geozoo.store.location import Location, open_location, refuse_unsafe_endpoint
+from geozoo.store.split import Split, split_of
+from geozoo.store.verify import Finding, Report, verify
+from geozoo.store.zoo import Zoo, open_zoo
+
+__all__ = [
+    "Attempt",
+    "Commit",
+    "Finding",
+    "Garbage",
+    "Location",
+    "Report",
+    "Split",
+    "Zoo",
+    "ZooHeader",
+    "collect_garbage",
+    "create_zoo",
+    "extend_zoo",
+    "open_location",
+    "open_zoo",
+    "refuse_unsafe_endpoint",
+    "run_lease",
+    "split_of",
+    "verify",
+]

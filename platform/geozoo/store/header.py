@@ -1,0 +1,86 @@
+"""``zoo.json``: what a zoo was made from, written once."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from geozoo.errors import DamagedZooError, StoreUnusableError
+from geozoo.nets.layout import TensorSlot, num_parameters
+from geozoo.store import sealed
+
+HEADER_NAME = "zoo.json"
+FORMAT_VERSION = 1
+"""To be raised by any change of the fields below: commits hold the SHA-256 of the header as these fields make it."""
+
+
+class ZooHeader(BaseModel):
+    """What all members of a zoo share.
+
+    ``recipe`` is the resolved recipe and ``dataset`` describes the image set; both are opaque here except
+    ``dataset["fingerprint"]``, which goes into every member's digest. ``checkpoints`` are the epochs whose states are
+    stored, ascending; ``dtype`` is how weights are stored, ``precision`` how they were trained. ``plan_sha256`` is the
+    SHA-256 of ``plans/0.parquet``; :func:`geozoo.store.create_zoo` fills it in.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int = FORMAT_VERSION
+    name: str
+    recipe: dict[str, Any]
+    dataset: dict[str, Any]
+    layout: tuple[TensorSlot, ...] = Field(min_length=1)
+    checkpoints: tuple[int, ...] = Field(min_length=1)
+    dtype: Literal["float32", "float16"] = "float32"
+    engine: str
+    precision: str = "float32"
+    plan_sha256: str = ""
+
+    @field_validator("dataset")
+    @classmethod
+    def _has_fingerprint(cls, dataset: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(dataset.get("fingerprint"), str):
+            raise ValueError("the data set needs a fingerprint")
+        return dataset
+
+    @field_validator("checkpoints")
+    @classmethod
+    def _ascend(cls, checkpoints: tuple[int, ...]) -> tuple[int, ...]:
+        if list(checkpoints) != sorted(set(checkpoints)):
+            raise ValueError("checkpoints must ascend")
+        return checkpoints
+
+    @property
+    def num_parameters(self) -> int:
+        """Length of a member's flat weight vector."""
+        return num_parameters(self.layout)
+
+    def dumps(self) -> bytes:
+        """The bytes of ``zoo.json``, a pure function of the content."""
+        return sealed.dumps(self.model_dump(mode="json"))
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of ``zoo.json``."""
+        return hashlib.sha256(self.dumps()).hexdigest()
+
+    @classmethod
+    def loads(cls, data: bytes, name: str = HEADER_NAME) -> Self:
+        """Read ``zoo.json``; ``name`` is for the messages.
+
+        Raises:
+            DamagedZooError: its bytes are not what was written.
+            StoreUnusableError: a newer geozoo wrote it.
+        """
+        payload = sealed.loads(data, name)
+        version = payload.get("version")
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise StoreUnusableError(
+                f"{name} has format version {version} and this geozoo reads up to {FORMAT_VERSION}: upgrade geozoo."
+            )
+        try:
+            return cls.model_validate(payload)
+        except ValidationError as error:
+            raise DamagedZooError(f"{name} is not the header of a zoo: {error.errors()[0]['msg']}.") from error

@@ -1,0 +1,40 @@
+"""Member digests from stored data, by the same rule as when it was written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geozoo.store.digest import MemberDigests
+from geozoo.store.metrics import metric_blocks, read_metrics
+from geozoo.store.reader import ShardReader, split_by_shard
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from geozoo.store.commit import Commit
+    from geozoo.store.header import ZooHeader
+    from geozoo.store.location import Location
+
+
+def recompute_digests(location: Location, header: ZooHeader, rows: pd.DataFrame, commit: Commit) -> dict[str, str]:
+    """Digests by member id of one committed cohort; ``rows`` are its plan-table rows.
+
+    Reads one checkpoint at a time, so memory is bounded by the states of one epoch.
+
+    Raises:
+        DamagedZooError: weights or metrics are missing or damaged.
+    """
+    rows = rows.sort_values("position")
+    members = list(rows["member"])
+    metrics = metric_blocks(read_metrics(location, commit), members, header.checkpoints)
+    digests = MemberDigests(header, rows, list(metrics[0]))
+    reader = ShardReader(location)
+    positions = np.arange(len(members))
+    for number, epoch in enumerate(header.checkpoints):
+        weights = np.empty((len(members), header.num_parameters), dtype=header.dtype)
+        for shard in split_by_shard(commit, positions, np.full(len(members), number), positions):
+            reader.read(shard, weights)
+        digests.update(epoch, weights, metrics[number])
+    return digests.hexdigests()

@@ -1,0 +1,198 @@
+"""The weight array of a cohort: Zarr v3, ``[member, checkpoint, param]``, in shards of chunks.
+
+Shards are the unit of writing and chunks the unit of reading. Chunks are uncompressed little-endian floats with a
+crc32c, so a shard can be cut up without zarr; zarr itself reads the same array, and fills what is missing with NaN,
+never zeros.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from geozoo.errors import DamagedZooError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from geozoo.store.backends import Bytes
+
+MAX_SHARD_BYTES = 64 * 2**20
+MAX_CHUNK_BYTES = 2**20
+
+_CRC_BYTES = 4
+
+Triple = tuple[int, int, int]
+Floats = np.ndarray[Any, np.dtype[Any]]
+
+
+class Grid(BaseModel):
+    """How the array of a cohort is cut up; shapes are ``(members, checkpoints, params)``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dtype: Literal["float32", "float16"]
+    shape: Triple
+    shard: Triple
+    chunk: Triple
+
+    @classmethod
+    def design(cls, shape: Triple, dtype: Literal["float32", "float16"], max_shard_bytes: int) -> Self:
+        """Choose shards of at most ``max_shard_bytes`` or one state, and chunks of at most 1 MiB or one state.
+
+        A chunk spans members first, then checkpoints. A shard holds all members and as many checkpoints as fit; where
+        one checkpoint of all members does not fit, it holds one checkpoint of fewer members. Sizes are evened out so
+        that the padding at the edges of the array stays small.
+        """
+        members, checkpoints, params = shape
+        state = params * np.dtype(dtype).itemsize
+        max_chunk_bytes = min(MAX_CHUNK_BYTES, max_shard_bytes)
+        chunk_members = _even(members, max_chunk_bytes // state)
+        shard_members = chunk_members * _even(
+            math.ceil(members / chunk_members), max_shard_bytes // (chunk_members * state)
+        )
+        whole = shard_members >= members
+        row = shard_members * state
+        chunk_checkpoints = _even(checkpoints, max_chunk_bytes // row) if whole and chunk_members >= members else 1
+        rows = math.ceil(checkpoints / chunk_checkpoints)
+        shard_checkpoints = chunk_checkpoints * (
+            _even(rows, max_shard_bytes // (row * chunk_checkpoints)) if whole else 1
+        )
+        return cls(
+            dtype=dtype,
+            shape=shape,
+            shard=(shard_members, shard_checkpoints, params),
+            chunk=(chunk_members, chunk_checkpoints, params),
+        )
+
+    @property
+    def little_endian(self) -> np.dtype[Any]:
+        """The type of the stored numbers."""
+        return np.dtype(self.dtype).newbyteorder("<")
+
+    @property
+    def chunks_per_shard(self) -> tuple[int, int]:
+        """Chunks of a shard along members and checkpoints."""
+        return self.shard[0] // self.chunk[0], self.shard[1] // self.chunk[1]
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Size of a stored chunk, crc included."""
+        return math.prod(self.chunk) * np.dtype(self.dtype).itemsize + _CRC_BYTES
+
+    @property
+    def index_bytes(self) -> int:
+        """Size of the index at the end of a shard: offset and length of each chunk, and a crc."""
+        return 16 * math.prod(self.chunks_per_shard) + _CRC_BYTES
+
+    def shard_key(self, member: int, checkpoint: int) -> str:
+        """Key below the array of the shard that holds a state."""
+        return f"c/{member // self.shard[0]}/{checkpoint // self.shard[1]}/0"
+
+
+def _even(total: int, most: int) -> int:
+    """The size of equal parts of ``total`` that are at most ``most`` (and at least one) long."""
+    most = min(max(most, 1), total)
+    return math.ceil(total / math.ceil(total / most))
+
+
+def array_metadata(grid: Grid, attributes: dict[str, Any]) -> bytes:
+    """The ``zarr.json`` of an array, written by zarr itself."""
+    import zarr
+    from zarr.codecs import BytesCodec
+    from zarr.storage import MemoryStore
+
+    objects: dict[str, Any] = {}
+    zarr.create_array(
+        MemoryStore(objects),
+        shape=grid.shape,
+        shards=grid.shard,
+        chunks=grid.chunk,
+        dtype=grid.dtype,
+        serializer=BytesCodec(endian="little"),
+        compressors=[{"name": "crc32c"}],
+        fill_value=math.nan,
+        dimension_names=("member", "checkpoint", "param"),
+        attributes=attributes,
+    )
+    return bytes(objects["zarr.json"].to_bytes())
+
+
+def encode_shards(grid: Grid, first: int, block: Floats) -> Iterator[tuple[str, memoryview]]:
+    """Encode ``block`` ``[all members, k, params]``, the checkpoints from ``first`` on, into whole shards.
+
+    Yields key and bytes of each shard. Where the array ends inside a chunk the rest is NaN; chunks beyond its end are
+    written too, so that all shards are alike.
+    """
+    for start in range(0, grid.shape[0], grid.shard[0]):
+        yield grid.shard_key(start, first), _encode_shard(grid, block[start : start + grid.shard[0]])
+
+
+def _encode_shard(grid: Grid, block: Floats) -> memoryview:
+    """Chunks in row-major order, each followed by its crc, then the index of offsets and lengths and its crc."""
+    along_members, along_checkpoints = grid.chunks_per_shard
+    count = along_members * along_checkpoints
+    shard = np.empty(count * grid.chunk_bytes + grid.index_bytes, dtype=np.uint8)
+    rows = shard[: count * grid.chunk_bytes].reshape(along_members, along_checkpoints, grid.chunk_bytes)
+    for row, column in np.ndindex(along_members, along_checkpoints):
+        members, checkpoints = row * grid.chunk[0], column * grid.chunk[1]
+        part = block[members : members + grid.chunk[0], checkpoints : checkpoints + grid.chunk[1]]
+        chunk = rows[row, column, :-_CRC_BYTES].view(grid.little_endian).reshape(grid.chunk)
+        if part.shape != grid.chunk:
+            chunk[:] = np.nan
+        chunk[: part.shape[0], : part.shape[1]] = part
+        _seal(rows[row, column])
+    index = shard[count * grid.chunk_bytes :]
+    offsets = np.arange(count, dtype=np.uint64) * np.uint64(grid.chunk_bytes)
+    index[:-_CRC_BYTES].view("<u8").reshape(count, 2)[:] = np.stack(
+        [offsets, np.full_like(offsets, grid.chunk_bytes)], 1
+    )
+    _seal(index)
+    return shard.data
+
+
+def decode_index(data: Bytes, grid: Grid, name: str) -> np.ndarray[Any, Any]:
+    """Offsets ``[chunks along members, chunks along checkpoints]`` from the last ``grid.index_bytes`` of a shard.
+
+    Raises:
+        DamagedZooError: the index fails its crc or a chunk is not where it can be.
+    """
+    body = _checked(data, grid.index_bytes, f"the index of {name}")
+    index = body.view("<u8").reshape(*grid.chunks_per_shard, 2)
+    if not (index[..., 1] == grid.chunk_bytes).all():
+        raise DamagedZooError(f"{name} lacks a chunk or holds one of a wrong size: run geozoo verify and restore it.")
+    return index[..., 0].astype(np.int64)
+
+
+def decode_chunk(data: Bytes, grid: Grid, name: str) -> np.ndarray[Any, Any]:
+    """A chunk ``grid.chunk`` from its bytes.
+
+    Raises:
+        DamagedZooError: it is cut short or fails its crc.
+    """
+    body = _checked(data, grid.chunk_bytes, f"a chunk of {name}")
+    return body.view(grid.little_endian).reshape(grid.chunk)
+
+
+def _seal(buffer: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
+    """Put the crc32c of what precedes them into the last four bytes."""
+    import google_crc32c
+
+    buffer[-_CRC_BYTES:].view("<u4")[0] = google_crc32c.value(buffer[:-_CRC_BYTES])
+
+
+def _checked(data: Bytes, size: int, what: str) -> np.ndarray[Any, Any]:
+    """The bytes before a correct crc32c at the end of ``data``, as ``uint8``."""
+    import google_crc32c
+
+    buffer = np.frombuffer(data, dtype=np.uint8)
+    if len(buffer) == size:
+        body, crc = buffer[:-_CRC_BYTES], buffer[-_CRC_BYTES:]
+        if google_crc32c.value(body) == int(crc.view("<u4")[0]):
+            return body
+    raise DamagedZooError(
+        f"{what} is damaged: it is cut short or fails its checksum; run geozoo verify and restore it."
+    )

@@ -1,0 +1,293 @@
+"""A zoo, opened for reading."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geozoo.errors import DamagedZooError, InputError, NotCommittedError, ZooNotFoundError
+from geozoo.store.commit import Commit, commit_name
+from geozoo.store.concurrency import concurrently
+from geozoo.store.digest import zoo_digest
+from geozoo.store.header import HEADER_NAME, ZooHeader
+from geozoo.store.location import Location, open_location
+from geozoo.store.metrics import read_metrics
+from geozoo.store.plans import PLAN_COLUMNS, Plan, cohort_plan, decode_plan, plan_name, plan_number
+from geozoo.store.reader import ShardReader, group_equal, split_by_shard
+from geozoo.store.weights import Indices, Weights
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+    import torch
+
+    from geozoo.nets.layout import Layout
+    from geozoo.store.split import Split
+    from geozoo.store.torch_data import StatesDataset
+
+    Members = str | int | Sequence[str] | Sequence[int]
+    Epochs = int | Sequence[int]
+
+
+class Zoo:
+    """A zoo as it was when opened; what is committed later is seen by opening it again.
+
+    ``members`` arguments are member ids or positions in :attr:`members`, one or several; ``epochs`` are among
+    :attr:`checkpoints`. Methods that read states or metrics raise ``NotCommittedError`` for a member that is planned
+    but not committed and ``DamagedZooError`` where stored bytes are missing or are not what was committed. Safe to use
+    from many threads; pickles as its URL.
+
+    Attributes:
+        location: root of the store.
+        header: the content of ``zoo.json``.
+        members: one row per member: the columns of the plan, then ``plan`` (its number) and ``committed`` (bool).
+    """
+
+    def __init__(self, location: Location, header: ZooHeader, plans: Sequence[Plan], names: Collection[str]) -> None:
+        import pandas as pd
+
+        self.location = location
+        self.header = header
+        self.plans = tuple(plans)
+        self._header_sha256 = header.sha256
+        table = pd.concat([plan.table.assign(plan=plan.number) for plan in plans], ignore_index=True)
+        committed = {cohort for cohort in table["cohort"].unique() if commit_name(cohort) in names}
+        self.members: pd.DataFrame = table.assign(committed=table["cohort"].isin(committed))
+        self._ids = pd.Index(table["member"])
+        self._cohort_codes, self._cohorts = pd.factorize(table["cohort"])
+        self._commits: dict[str, Commit] = {}
+        self._reader = ShardReader(location)
+
+    def __repr__(self) -> str:
+        done = int(self.members["committed"].sum())
+        return f"Zoo({self.url!r}: {done} of {len(self.members)} members, {len(self.checkpoints)} checkpoints)"
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return open_zoo, (self.url,)
+
+    @property
+    def url(self) -> str:
+        """Where the zoo lives."""
+        return self.location.url
+
+    @property
+    def layout(self) -> Layout:
+        """Where each tensor lies in a flat weight vector."""
+        return self.header.layout
+
+    @property
+    def checkpoints(self) -> tuple[int, ...]:
+        """The epochs whose states are stored, ascending; 0 is the initialisation."""
+        return self.header.checkpoints
+
+    @cached_property
+    def weights(self) -> Weights:
+        """All weights as a read-only array-like ``[members, checkpoints, params]``."""
+        shape = (len(self.members), len(self.checkpoints), self.header.num_parameters)
+        return Weights(shape, np.dtype(self.header.dtype), self._read_states)
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """:meth:`read_metrics` of all committed members, cached: treat it as read-only."""
+        return self.read_metrics()
+
+    def read_metrics(
+        self,
+        columns: Sequence[str] | None = None,
+        epochs: Epochs | None = None,
+        members: Members | None = None,
+    ) -> pd.DataFrame:
+        """Metrics, one row per member and epoch: ``member``, ``epoch``, then one column for each metric.
+
+        Rows are in the order of ``members`` (default: all committed ones), then by epoch (default: all checkpoints).
+        """
+        import pandas as pd
+
+        committed = np.flatnonzero(self.members["committed"])
+        rows = committed if members is None else self._rows(members)
+        commits = self._commits_of(rows)
+        if not commits:
+            return pd.DataFrame(columns=["member", "epoch", *(columns or ())])
+        tables = concurrently(lambda commit: read_metrics(self.location, commit, columns), commits.values())
+        table: pd.DataFrame = pd.concat(tables, ignore_index=True)
+        order = pd.Index(self._ids[rows]).drop_duplicates().get_indexer(table["member"])
+        keep = order >= 0
+        if epochs is not None:
+            self._checkpoint_indices(epochs)
+            keep &= table["epoch"].isin(np.atleast_1d(epochs)).to_numpy()
+        table, order = table.loc[keep], order[keep]
+        rows = np.lexsort((table["epoch"], order))
+        return table.iloc[rows].reset_index(drop=True)
+
+    def states(self, members: Members, epochs: Epochs) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Weights ``[n, params]``, float32, of ``n`` states: members and epochs pair up, one of either is repeated."""
+        rows, checkpoints = self._rows(members), self._checkpoint_indices(epochs)
+        try:
+            rows, checkpoints = np.broadcast_arrays(rows, checkpoints)
+        except ValueError as error:
+            raise InputError(
+                "members and epochs are paired, so give as many of the one as of the other, or one of either."
+            ) from error
+        return self._read_states(rows, checkpoints).astype(np.float32, copy=False)
+
+    def state_dict(self, member: str | int, epoch: int) -> dict[str, torch.Tensor]:
+        """A member's tensors by name, float32; each owns its storage, so saving one saves no more than itself."""
+        import torch
+
+        vector = self.states(member, epoch)[0]
+        return {slot.name: torch.from_numpy(vector[slot.span].reshape(slot.shape).copy()) for slot in self.layout}
+
+    def module(self, member: str | int, epoch: int) -> torch.nn.Module:
+        """A member as a network in evaluation mode, ready to run.
+
+        The network is built from ``recipe["network"]["name"]`` and the data set's ``channels``, ``size`` and
+        ``classes``.
+        """
+        from geozoo.nets import build_network
+
+        dataset, plan = self.header.dataset, self.members.iloc[int(self._rows(member)[0])]
+        module = build_network(
+            self.header.recipe["network"]["name"],
+            channels=dataset["channels"],
+            size=dataset["size"],
+            classes=len(dataset["classes"]),
+            activation=plan["activation"],
+            dropout=float(plan["dropout"]),
+        )
+        # Integer buffers (BatchNorm's batch counter) are not part of a state.
+        counters = {name: value for name, value in module.state_dict().items() if not value.is_floating_point()}
+        module.load_state_dict({**counters, **self.state_dict(member, epoch)})
+        return module.eval()
+
+    def torch_dataset(
+        self, split: Split = "train", epochs: Epochs | None = None, target: str = "test_accuracy"
+    ) -> StatesDataset:
+        """States of one split (by member: 70 % train, 15 % validation, 15 % test) with a metric as the target."""
+        from geozoo.store.torch_data import StatesDataset
+
+        return StatesDataset(self, split, epochs, target)
+
+    def plan_of(self, cohort: str) -> pd.DataFrame:
+        """The plan-table rows of one cohort by ascending position."""
+        rows = self.members.loc[self.members["cohort"] == cohort, list(PLAN_COLUMNS)]
+        if rows.empty:
+            raise InputError(f"there is no cohort {cohort!r} in {self.url}: see zoo.members.")
+        return rows.sort_values("position").reset_index(drop=True)
+
+    def commits(self) -> dict[str, Commit]:
+        """All commits by cohort."""
+        return dict(self._commits_of(np.flatnonzero(self.members["committed"])))
+
+    def digest(self) -> str:
+        """SHA-256 of the content of a finished zoo, from the members' digests in the commits.
+
+        Equal for zoos with the same members, weights and metrics, however they are cut into cohorts and objects.
+        """
+        commits = self._commits_of(np.arange(len(self.members)))
+        return zoo_digest({member: digest for commit in commits.values() for member, digest in commit.digests.items()})
+
+    def _rows(self, members: Members) -> Indices:
+        """Positions of members in the table."""
+        wanted = np.atleast_1d(np.asarray(members))
+        if not wanted.size:
+            return np.empty(0, dtype=np.intp)
+        if wanted.dtype.kind in "iu":
+            if wanted.min() < -len(self._ids) or wanted.max() >= len(self._ids):
+                raise InputError(
+                    f"member position {wanted.max()} is out of range: this zoo has {len(self._ids)} members."
+                )
+            return wanted.astype(np.intp) % len(self._ids)
+        rows = self._ids.get_indexer(wanted)
+        if (rows < 0).any():
+            raise InputError(f"there is no member {str(wanted[rows < 0][0])!r} in {self.url}: see zoo.members.")
+        return np.asarray(rows, dtype=np.intp)
+
+    def _checkpoint_indices(self, epochs: Epochs) -> Indices:
+        wanted = np.atleast_1d(epochs)
+        if unknown := sorted(set(wanted.tolist()) - set(self.checkpoints)):
+            known = ", ".join(map(str, self.checkpoints))
+            raise InputError(f"epoch {unknown[0]} is not stored in {self.url}: its checkpoints are {known}.")
+        return np.searchsorted(self.checkpoints, wanted)
+
+    def _read_states(self, rows: Indices, checkpoints: Indices) -> np.ndarray[Any, Any]:
+        """States ``[n, params]`` in the stored dtype."""
+        out = np.empty((len(rows), self.header.num_parameters), dtype=self.header.dtype)
+        commits = self._commits_of(rows)
+        positions = self.members["position"].to_numpy()[rows]
+        codes = self._cohort_codes[rows]
+        reads = []
+        for where in group_equal(codes):
+            commit = commits[self._cohorts[codes[where[0]]]]
+            reads += split_by_shard(commit, positions[where], checkpoints[where], where)
+        concurrently(lambda read: self._reader.read(read, out), reads)
+        return out
+
+    def _commits_of(self, rows: Indices) -> dict[str, Commit]:
+        """Commits by cohort of the members in these rows, read concurrently and kept."""
+        wanted = self.members.iloc[np.unique(rows)]
+        if not wanted["committed"].all():
+            first = wanted[~wanted["committed"]].iloc[0]
+            raise NotCommittedError(
+                f"member {first['member']} of {self.url} is planned but its cohort {first['cohort']} is not committed: "
+                "populate the zoo to the end, or open it again if that happened meanwhile."
+            )
+        cohorts = list(wanted["cohort"].unique())
+        unread = [cohort for cohort in cohorts if cohort not in self._commits]
+        for commit in concurrently(self._read_commit, unread):
+            self._commits[commit.cohort] = commit
+        return {cohort: self._commits[cohort] for cohort in cohorts}
+
+    def _read_commit(self, cohort: str) -> Commit:
+        name = commit_name(cohort)
+        try:
+            commit = Commit.loads(self.location.read(name), name)
+        except FileNotFoundError as error:
+            raise DamagedZooError(f"{name} is missing in {self.url}: run geozoo verify and restore it.") from error
+        if (commit.header_sha256, commit.plan_sha256) != (self._header_sha256, self.plans[cohort_plan(cohort)].sha256):
+            raise DamagedZooError(f"{name} in {self.url} belongs to another zoo.json or plan: run geozoo verify.")
+        return commit
+
+
+def open_zoo(url: str | Path) -> Zoo:
+    """Open a zoo: reads ``zoo.json``, the plans and one listing; everything else is read when asked for.
+
+    Raises:
+        ZooNotFoundError: there is no zoo at this URL.
+        StoreUnusableError: the URL cannot be read, or a newer geozoo wrote the zoo.
+        DamagedZooError: ``zoo.json`` or a plan is missing or damaged.
+    """
+    location = open_location(url)
+    with location.opening():
+        names = location.list()
+    if HEADER_NAME not in names:
+        if any(name.startswith("commits/") for name in names):
+            raise DamagedZooError(f"{HEADER_NAME} is missing in {location.url}, which holds commits: restore it.")
+        raise ZooNotFoundError(f"there is no zoo at {location.url}: check the URL, or make one with geozoo populate.")
+    header = ZooHeader.loads(location.read(HEADER_NAME), f"{location.url}/{HEADER_NAME}")
+    return Zoo(location, header, read_plans(location, header, names), names)
+
+
+def read_plans(location: Location, header: ZooHeader, names: Collection[str]) -> list[Plan]:
+    """All plans of a zoo, by number.
+
+    Raises:
+        DamagedZooError: one is missing or damaged.
+    """
+    numbers = sorted({0} | {number for name in names if (number := plan_number(name)) is not None})
+    plans = []
+    for expected, number in enumerate(numbers):
+        try:
+            if expected != number:
+                raise FileNotFoundError
+            plans.append(decode_plan(location.read(plan_name(number)), number))
+        except FileNotFoundError as error:
+            raise DamagedZooError(f"{plan_name(expected)} is missing in {location.url}: restore it.") from error
+    if plans[0].sha256 != header.plan_sha256:
+        raise DamagedZooError(
+            f"{plan_name(0)} in {location.url} does not fit the SHA-256 in {HEADER_NAME}: restore it."
+        )
+    return plans

@@ -1,0 +1,1 @@
+"""Weight-space tools that need no training."""
