@@ -10,7 +10,8 @@ from geozoo.errors import PopulateError, StoreLostError, ZooMismatchError, ZooNo
 from geozoo.nets import build_network, derive_layout, num_parameters
 from geozoo.population import CohortJob, load_engine, resolve_engine
 from geozoo.population.how import describe_run
-from geozoo.recipe import cohort_size, hyperparameters_of, parse_recipe, plan_members, plan_table
+from geozoo.recipe import HYPERPARAMETERS, cohort_size, hyperparameters_of, parse_recipe, plan_members, plan_table
+from geozoo.recipe.describe import shorten
 from geozoo.store import Attempt, ZooHeader, create_zoo, extend_zoo, open_zoo
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def _table(recipe: Recipe, header: ZooHeader, images: ImageSet, members: list[Me
 
 def _refuse_other(zoo: Zoo, header: ZooHeader, recipe: Recipe, *, keep_engine: bool) -> None:
     """Raise `ZooMismatchError`, showing the differences, where a zoo was not made from this recipe, data and engine."""
-    there, here = parse_recipe(zoo.header.recipe).zoo_identity(), recipe.zoo_identity()
+    made_from = parse_recipe(zoo.header.recipe, f"the recipe of the zoo at {zoo.url}")
+    there, here = made_from.zoo_identity(), recipe.zoo_identity()
     differences = list(_differences(there, here))
     if zoo.header.dataset["fingerprint"] != header.dataset["fingerprint"]:
         differences.append("the decoded images (their fingerprints differ)")
@@ -96,7 +98,7 @@ def _differences(there: Any, here: Any, name: str = "") -> Iterator[str]:
         for key in [*there, *(key for key in here if key not in there)]:
             yield from _differences(there.get(key), here.get(key), f"{name}.{key}" if name else key)
     elif there != here:
-        yield f"{name}: {there!r} there, {here!r} here"
+        yield f"{name}: {shorten(there)} there, {shorten(here)} here"
 
 
 def pending_cohorts(zoo: Zoo) -> list[str]:
@@ -110,7 +112,7 @@ def cohort_job(zoo: Zoo, cohort: str) -> CohortJob:
     from geozoo.population.initial import initial_weights
 
     rows = zoo.members[zoo.members["cohort"] == cohort].sort_values("position")
-    hyperparameters = tuple(hyperparameters_of(row) for row in rows.to_dict("records"))
+    hyperparameters = tuple(hyperparameters_of(row) for row in rows[list(HYPERPARAMETERS)].to_dict("records"))
     recipe = parse_recipe(zoo.header.recipe)
     network = {
         "name": recipe.network.name,
@@ -134,8 +136,8 @@ def cohort_job(zoo: Zoo, cohort: str) -> CohortJob:
 def train_cohort(zoo: Zoo, cohort: str, images: ImageSet) -> Iterator[Progress]:
     """Train one cohort and commit it: plan, engine, attempt, commit.
 
-    Gives the engine's progress on the way; the cohort is committed when the iterator ends. If it does not get there, the
-    attempt's objects are removed where that is still possible, and no reader ever sees them in any case. If another
+    Gives the engine's progress on the way; the cohort is committed when the iterator ends. If it does not get there,
+    the attempt's objects are removed where that is still possible, and no reader ever sees them in any case. If another
     attempt was committed meanwhile, that one stands.
     """
     job = cohort_job(zoo, cohort)

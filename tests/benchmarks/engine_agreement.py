@@ -3,7 +3,8 @@
     python tests/benchmarks/engine_agreement.py zoos/mnist_cnn_seed.yaml --members 32 --epochs 2
 
 Training is chaotic, so float32 runs are compared in distribution: every member is trained by the engine and by
-``reference`` from the same weights, and by ``reference`` once more from weights perturbed by a relative 1e-7, which shows
+``reference`` from the same weights, and by ``reference`` once more from weights perturbed by a relative 1e-7, which
+shows
 what rounding alone does. Printed are the mean paired differences of final test accuracy in points with their standard
 errors. Finished cohorts are kept in ``--cache``, so an interrupted comparison goes on where it was.
 """
@@ -19,9 +20,10 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+
 from geozoo.datasets import load_image_set
-from geozoo.population import load_engine
 from geozoo.populate import cohort_job, prepare_zoo
+from geozoo.population import load_engine
 from geozoo.recipe import load_recipe, parse_recipe
 from geozoo.store import open_zoo
 
@@ -89,7 +91,9 @@ def main() -> None:
     ):
         print(json.dumps(row | {"comparison": name}))
     for run, values in accuracy.items():
-        print(f"{run}: mean test accuracy {100 * values.mean():.2f} %, standard deviation {100 * values.std(ddof=1):.2f}")
+        print(
+            f"{run}: mean test accuracy {100 * values.mean():.2f} %, standard deviation {100 * values.std(ddof=1):.2f}"
+        )
 
 
 if __name__ == "__main__":

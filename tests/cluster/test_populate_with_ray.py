@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+
 from geozoo.store import open_zoo, verify
 from tests.support import runs
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+
 from geozoo.cluster.preflight import refuse_unreachable_nodes
 from geozoo.cluster.session import ray_session
 from geozoo.errors import InputError, StoreUnusableError

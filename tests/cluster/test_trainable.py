@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from geozoo.cluster.trainable import cohort_means
 from geozoo.cluster.tune import WorkReporter
-from geozoo.population import Block
 from geozoo.populate import Work
+from geozoo.population import Block
 
 
 def test_cohort_means_leave_out_what_is_not_finite() -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
+
 from geozoo.errors import NetworkError
 from geozoo.nets import (
     ACTIVATIONS,
@@ -14,7 +16,6 @@ from geozoo.nets import (
     register_network,
     unflatten,
 )
-from torch import nn
 
 PUBLISHED = [
     # name, channels, size, classes, parameters, lengths of the layers, weights and biases together
@@ -62,7 +63,9 @@ def published_cnn_l(dropout: float) -> nn.Module:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "plain", "channels", "size"), [("cnn_s", published_cnn_s, 1, 28), ("cnn_l", published_cnn_l, 3, 32)])
+@pytest.mark.parametrize(
+    ("name", "plain", "channels", "size"), [("cnn_s", published_cnn_s, 1, 28), ("cnn_l", published_cnn_l, 3, 32)]
+)
 def test_layers_come_in_the_published_order(name: str, plain: object, channels: int, size: int) -> None:
     """Same weights, same outputs, dropout included, as the network written out from its description."""
     ours = build_network(name, channels=channels, size=size, classes=10, activation="tanh", dropout=0.3).train()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from geozoo.errors import InputError
 from geozoo.nets import build_network, derive_layout, unflatten
 from geozoo.population import ENGINES, resolve_engine

@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy import stats
+
 from geozoo.nets import INITIALISERS, build_network, derive_layout
 from geozoo.population.initial import initial_weights
-from scipy import stats
 from tests.support.population import hyperparameters
 
 CNN_S = {"name": "cnn_s", "channels": 1, "size": 28, "classes": 10, "activation": "tanh"}

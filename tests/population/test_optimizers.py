@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from geozoo.population.optimizers import OPTIMIZERS, CohortSettings
 from geozoo.recipe.space import OPTIMIZER_NAMES
 from tests.support.population import hyperparameters

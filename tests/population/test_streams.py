@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from geozoo.population.dropout import StreamDropout
-from geozoo.population.streams import MASK, Stream, absorb, counter_hash, data_order, keep_threshold, mix, stream_key
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+
+from geozoo.population.dropout import StreamDropout
+from geozoo.population.streams import MASK, Stream, absorb, counter_hash, data_order, keep_threshold, mix, stream_key
 
 words = st.integers(0, MASK)
 

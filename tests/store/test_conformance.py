@@ -11,7 +11,9 @@ from uuid import uuid4
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import zarr
+from torch.utils.data import DataLoader
 
 from geozoo.errors import NotCommittedError, ZooMismatchError, ZooNotFoundError
 from geozoo.store import (
@@ -99,7 +101,7 @@ class TestLocation:
 
     def test_of_many_writers_exactly_one_wins(self, url: str) -> None:
         location = open_location(url)
-        for number in range(5 if url.startswith("s3") else 50):
+        for number in range(3 if url.startswith("s3") else 50):
             won = race(partial(create, location, f"race/{number}"), WRITERS)
             assert sum(won) == 1
             assert location.read(f"race/{number}") == b"%d" % won.index(True)
@@ -206,3 +208,11 @@ class TestZoo:
             assert collect_garbage(url, own_lease=lease).leases == ()
             assert zoo.location.list().keys() == {"zoo.json", "plans/0.parquet", lease}
         assert zoo.location.list().keys() == {"zoo.json", "plans/0.parquet"}
+
+    @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # forking is the point
+    def test_worker_processes_read_too(self, url: str) -> None:
+        zoo, _ = make_zoo(url, members=20, cohorts=2)
+        data = zoo.torch_dataset("train", epochs=2)
+        here = [weights for weights, _ in DataLoader(data, batch_size=4)]
+        there = [weights for weights, _ in DataLoader(data, batch_size=4, num_workers=2, timeout=60)]
+        assert all(torch.equal(one, other) for one, other in zip(here, there, strict=True))

@@ -34,7 +34,7 @@ def test_a_damaged_plan_is_never_read_as_another() -> None:
     """Parquet itself reads some flipped bits as other values."""
     data = encode_plan(make_plan(members=3))
     table = decode_plan(data, 0).table
-    for position in range(len(data)):
+    for position in range(0, len(data), 3):
         damaged = bytearray(data)
         damaged[position] ^= 1 << position % 8
         with contextlib.suppress(DamagedZooError):

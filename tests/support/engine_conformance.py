@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import accuracy_score, log_loss
+
 from geozoo.nets import ACTIVATIONS, INITIALISERS, build_network, derive_layout, unflatten
 from geozoo.population import METRICS, Block, CohortJob, load_engine
 from geozoo.recipe.space import OPTIMIZER_NAMES
-from sklearn.metrics import accuracy_score, log_loss
 from tests.support.population import MEAN, STD, cohort_job, hyperparameters, simulated_images
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from geozoo.datasets import ImageSet, ImageSplit, fingerprint
 from geozoo.population import CohortJob
 from geozoo.population.initial import initial_weights

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
+
 from geozoo.store import open_location, open_zoo
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Everything that runs on Ray. Importing it requires token authentication, which Ray reads when it is itself imported."""
+"""Everything that runs on Ray. Importing it asks for token authentication, before Ray is imported and reads it."""
 
 import os
 

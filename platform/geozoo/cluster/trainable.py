@@ -22,14 +22,19 @@ STEP_SECONDS = 2.0
 """Least work in one Tune step: what keeps its bookkeeping below a percent."""
 
 
-class CohortTrainable(tune.Trainable):  # type: ignore[misc]
+class CohortTrainable(tune.Trainable):
     """Trains and commits the cohort that the trial config names: ``{"cohort": id}``.
 
-    Keeps nothing in Tune: a trial that starts, or starts again, first looks for a commit and is done if there is one. Each
-    step reports the totals of its trial so far (``states``, ``samples``) and the cohort means of the last block.
+    Keeps nothing in Tune: a trial that starts, or starts again, first looks for a commit and is done if there is one.
+    Each step reports the totals of its trial so far (``states``, ``samples``) and the cohort means of the last block.
     """
 
-    def setup(self, config: dict[str, Any], url: str, images: ImageSet) -> None:
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        """One core: the parallelism is that of cohorts."""
+        return tune.PlacementGroupFactory([{"CPU": 1}])
+
+    def setup(self, config: dict[str, Any], url: str, images: ImageSet) -> None:  # type: ignore[override]
         """Called once an actor; Tune hands ``images`` over from the object store, without a copy."""
         self.url, self.images = url, images
         self._start(config["cohort"])
@@ -63,9 +68,12 @@ class CohortTrainable(tune.Trainable):  # type: ignore[misc]
         if done:
             self.work += Work(members=self.members)
         self.gauges.report(before, self.work, self.means)
-        return {"members": self.work.members, "states": self.work.states, "samples": self.work.samples, "done": done} | (
-            self.means
-        )
+        return {
+            "members": self.work.members,
+            "states": self.work.states,
+            "samples": self.work.samples,
+            "done": done,
+        } | (self.means)
 
     def cleanup(self) -> None:
         """Close the running attempt, which removes its objects if it is not committed."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MAX_FAILURES = 2
 
 
-class WorkReporter(tune.Callback):  # type: ignore[misc]
+class WorkReporter(tune.Callback):
     """Turns the totals each trial reports into the work done since its last report.
 
     A trial that starts again reports from zero, so what it lost is taken back.
@@ -52,8 +52,8 @@ def populate_with_tune(zoo: Zoo, images: ImageSet, on_work: Callable[[Work], Non
     """Train the pending cohorts of a zoo on the cluster this process is connected to.
 
     Success is read from the zoo's commits afterwards, never from Tune; returned is the last error of each trial that
-    failed, by cohort. TensorBoard curves of every cohort are written to ``folder``. A trial whose worker dies is started
-    again up to `MAX_FAILURES` times.
+    failed, by cohort. TensorBoard curves of every cohort are written to ``folder``. A trial whose worker dies is
+    started again up to `MAX_FAILURES` times.
 
     Raises:
         StoreUnusableError: a node does not reach the store.
@@ -62,7 +62,7 @@ def populate_with_tune(zoo: Zoo, images: ImageSet, on_work: Callable[[Work], Non
     trainable = tune.with_parameters(CohortTrainable, url=zoo.url, images=images)
     with _quiet_tune():
         tuner = tune.Tuner(
-            tune.with_resources(trainable, {"cpu": 1}),
+            trainable,
             param_space={"cohort": tune.grid_search(pending_cohorts(zoo))},
             tune_config=tune.TuneConfig(reuse_actors=True, trial_dirname_creator=lambda trial: trial.config["cohort"]),
             run_config=tune.RunConfig(
@@ -75,7 +75,8 @@ def populate_with_tune(zoo: Zoo, images: ImageSet, on_work: Callable[[Work], Non
             ),
         )
         results = tuner.fit()
-    return {result.config["cohort"]: _last_line(result.error) for result in results if result.error is not None}
+    outcomes = [results[trial] for trial in range(len(results))]
+    return {(one.config or {})["cohort"]: _last_line(one.error) for one in outcomes if one.error is not None}
 
 
 def run_folder(zoo_name: str) -> Path:

@@ -77,5 +77,7 @@ def flatten(state: dict[str, Tensor], layout: Layout) -> Tensor:
 
 def unflatten(vector: Tensor, layout: Layout) -> dict[str, Tensor]:
     """Cut flat vectors ``[..., params]`` into views ``[..., *shape]`` by tensor name."""
-    parts = vector.split([slot.size for slot in layout], dim=-1)
+    import torch
+
+    parts = torch.split(vector, [slot.size for slot in layout], dim=-1)
     return {slot.name: part.unflatten(-1, slot.shape) for slot, part in zip(layout, parts, strict=True)}

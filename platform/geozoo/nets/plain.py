@@ -8,6 +8,7 @@ dropout layers have names of their own, so the names of a network never depend o
 from __future__ import annotations
 
 from collections import OrderedDict
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from geozoo.nets.activations import make_activation
@@ -54,7 +55,7 @@ def _build_cnn_l(shape: NetworkShape, make_dropout: DropoutFactory) -> nn.Module
 
     layers: list[tuple[str, nn.Module]] = []
     widths = (shape.channels, 16, 32, 15)
-    for block, (fan_in, fan_out) in enumerate(zip(widths, widths[1:], strict=False)):
+    for block, (fan_in, fan_out) in enumerate(pairwise(widths)):
         first = 4 * block
         layers += [
             (f"{first}", nn.Conv2d(fan_in, fan_out, 3)),
@@ -106,7 +107,7 @@ def _build_tetris_mlp(shape: NetworkShape, make_dropout: DropoutFactory) -> nn.M
 register_network(
     NetworkRecord(
         name="cnn_s",
-        summary="three convolutions and two dense layers on 28 pixels: 2464 parameters with one channel, 2864 with three",
+        summary="three convolutions, two dense layers on 28 pixels: 2464 parameters with one channel, 2864 with three",
         build=_build_cnn_s,
         sizes=(28,),
     )

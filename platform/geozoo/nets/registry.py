@@ -57,8 +57,8 @@ class NetworkRecord:
                 )
         if shape.size < self.min_size:
             raise NetworkError(
-                f"network {self.name!r} does not fit image size {shape.size}: it needs at least {self.min_size} pixels; "
-                "set dataset.size or choose another network."
+                f"network {self.name!r} does not fit image size {shape.size}: it needs at least "
+                f"{self.min_size} pixels; set dataset.size or choose another network."
             )
 
 

@@ -11,9 +11,9 @@ from geozoo.population.streams import MASK, UNIFORM_BITS, Stream, absorb, keep_t
 class StreamDropout(nn.Module):
     """Drop unit ``u`` of sample ``s`` of a batch where its uniform number is below the rate; scale the rest.
 
-    Rate and randomness are buffers, so that `torch.func.functional_call` under `torch.vmap` gives each member of a cohort
-    its own: ``key`` (int64, from `streams.stream_key` at this layer), ``threshold`` (int64) and ``scale`` = 1 / (1 - rate).
-    They are not part of the ``state_dict``. In evaluation mode the layer is the identity.
+    Rate and randomness are buffers, so that `torch.func.functional_call` under `torch.vmap` gives each member of a
+    cohort its own: ``key`` (int64, from `streams.stream_key` at this layer), ``threshold`` (int64) and ``scale`` =
+    1 / (1 - rate). They are not part of the ``state_dict``. In evaluation mode the layer is the identity.
     """
 
     key: Tensor
@@ -35,7 +35,8 @@ class StreamDropout(nn.Module):
         units = torch.arange(x[0].numel(), device=x.device)
         hashes = absorb(absorb(self.key, samples)[:, None], units)
         kept = (hashes & MASK) >> (32 - UNIFORM_BITS) >= self.threshold
-        return x * (kept.view(x.shape) * self.scale.to(x.dtype))
+        mask: Tensor = kept.view(x.shape) * self.scale.to(x.dtype)
+        return x * mask
 
 
 def dropout_layers(module: nn.Module) -> dict[str, StreamDropout]:
@@ -51,6 +52,4 @@ def dropout_rates(rates: Tensor) -> tuple[Tensor, Tensor]:
 
 def dropout_keys(layers: dict[str, StreamDropout], seeds: Tensor, epoch: int, step: int) -> dict[str, Tensor]:
     """The keys ``[members]`` of every dropout layer at one training step."""
-    return {
-        name: stream_key(seeds, Stream.DROPOUT, epoch, step, layer.layer) for name, layer in layers.items()
-    }
+    return {name: stream_key(seeds, Stream.DROPOUT, epoch, step, layer.layer) for name, layer in layers.items()}

@@ -57,14 +57,12 @@ class CohortJob:
 
     def evaluated(self, images: ImageSet) -> dict[str, ImageSplit]:
         """The images a block is evaluated on, by split."""
-        return {
-            split: getattr(images, split).take(slice(getattr(self.evaluation, split))) for split in SPLITS
-        }
+        return {split: getattr(images, split).take(slice(getattr(self.evaluation, split))) for split in SPLITS}
 
 
 @dataclass(frozen=True)
 class Block:
-    """The cohort at one checkpoint: weights ``float32 [members, params]`` and metric columns ``[members]`` (`METRICS`)."""
+    """The cohort at one checkpoint: weights ``float32 [members, params]``, metric columns (`METRICS`) ``[members]``."""
 
     epoch: int
     weights: NDArray[np.float32]
@@ -82,8 +80,9 @@ class Progress:
 class Engine(Protocol):
     """How a cohort is trained.
 
-    Contract: each member's trajectory depends on its own row of the job alone (up to rounding); random numbers come from
-    `geozoo.population.streams`; members are computed in one thread; a member whose weights, as stored in float32, are not all finite at the end
+    Contract: each member's trajectory depends on its own row of the job alone (up to rounding); random numbers come
+    from `geozoo.population.streams`; members are computed in one thread; a member whose weights, as stored in float32,
+    are not all finite at the end
     of an epoch keeps that state from then on, is flagged, and changes nothing for the others. Engines agree with
     ``reference`` as the conformance tests measure it.
     """

@@ -8,7 +8,7 @@ from geozoo.nets import build_network, derive_layout, find_initialiser, find_net
 from geozoo.population.streams import Stream, counter_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 def initial_weights(
-    network: dict[str, Any], seeds: Sequence[int], hyperparameters: Sequence[HyperParameters]
+    network: dict[str, Any], seeds: Iterable[int], hyperparameters: Sequence[HyperParameters]
 ) -> NDArray[np.float32]:
     """Draw the initial weights of members, ``float32 [members, params]``.
 
-    Every weight matrix or kernel is filled by the member's initialiser (`torch.nn.init`) from one generator seeded by the
-    member's seed; every bias starts at the network's constant, 0.01 in the published zoos. Members with one seed and one
-    initialiser start from the same weights, whatever else differs.
+    Every weight matrix or kernel is filled by the member's initialiser (`torch.nn.init`) from one generator seeded by
+    the member's seed; every bias starts at the network's constant, 0.01 in the published zoos. Members with one seed
+    and one initialiser start from the same weights, whatever else differs.
 
     Args:
         network: arguments of `geozoo.nets.build_network`.

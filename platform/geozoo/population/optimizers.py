@@ -1,8 +1,8 @@
 """Optimisers: the reference of each from `torch.optim`, and its form for a whole cohort with per-member settings.
 
-The cohort forms act on flat weights ``[members, params]`` in place, with hyper-parameters of shape ``[members, 1]``; they
-follow the update rules of `torch.optim` at its defaults (Adam and AdamW: betas 0.9, 0.999, eps 1e-8; RMSprop: alpha 0.99,
-eps 1e-8, not centred; SGD: no dampening, no Nesterov). SGD and RMSprop read ``momentum``, the Adams do not.
+The cohort forms act on flat weights ``[members, params]`` in place, with hyper-parameters of shape ``[members, 1]``;
+they follow the update rules of `torch.optim` at its defaults (Adam, AdamW: betas 0.9, 0.999, eps 1e-8; RMSprop: alpha
+0.99, eps 1e-8, not centred; SGD: no dampening, no Nesterov). SGD and RMSprop read ``momentum``, the Adams do not.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class Cohort:
         return self.weights.to(torch.float32, copy=True)
 
     def step(self, images: Tensor, labels: Tensor, epoch: int, step: int) -> tuple[Tensor, Tensor]:
-        """Train on one batch a member ([G, B, ...], [G, B]); return sums of losses and right answers before the update."""
+        """Train on one batch a member ([G, B, ...], [G, B]); return sums of losses and of right answers before it."""
         keys = dropout_keys(self.dropouts, self.seeds, epoch, step)
         leaf = self.weights.detach().requires_grad_()
         state = unflatten(leaf, self.layout) | self.rates | {f"{name}.key": key for name, key in keys.items()}

@@ -1,22 +1,23 @@
 """Random numbers by counting: one stateless hash for data order, dropout and augmentation.
 
-``counter_hash(seed, stream, epoch, step, layer, sample, unit)`` is a 32-bit number that depends on its arguments alone, so
-a member's randomness depends neither on its cohort, nor on the parallelism of an engine, nor on a restart. Each word is
-absorbed by one round of a 32-bit integer finaliser (lowbias32 with the constants of C. Wellons' hash prospector, public
-domain). All of it is written in operations that plain integers, NumPy ``int64`` arrays and torch ``int64`` tensors share:
-products wrap at 64 bits, and their low 32 bits, which are all that is kept, are the same in each.
+``counter_hash(seed, stream, epoch, step, layer, sample, unit)`` is a 32-bit number that depends on its arguments
+alone, so a member's randomness depends neither on its cohort, nor on the parallelism of an engine, nor on a restart.
+Each word is absorbed by one round of a 32-bit integer finaliser (lowbias32 with the constants of C. Wellons' hash
+prospector, public domain). All of it is written in operations that plain integers, NumPy ``int64`` arrays and torch ``int64`` tensors
+share: products wrap at 64 bits, and their low 32 bits, which are all that is kept, are the same in each.
 """
 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Word = TypeVar("Word", bound=Any)
+Word = Any
+"""A number below 2**32: an int, an ``int64`` NumPy array or an ``int64`` torch tensor; arrays broadcast."""
 
 MASK = 0xFFFFFFFF
 GOLDEN = 0x9E3779B9
@@ -64,7 +65,7 @@ def keep_threshold(dropout: float) -> int:
     """The number below which the upper 24 bits of a hash drop a unit: a unit is kept with probability 1 - dropout."""
     import math
 
-    return math.ceil(dropout * 2**UNIFORM_BITS)
+    return math.ceil(dropout * (1 << UNIFORM_BITS))
 
 
 def data_order(seeds: NDArray[np.int64], epoch: int, num_images: int) -> NDArray[np.int64]:
@@ -76,4 +77,5 @@ def data_order(seeds: NDArray[np.int64], epoch: int, num_images: int) -> NDArray
 
     samples = np.arange(num_images, dtype=np.int64)
     keys = counter_hash(seeds[:, None], Stream.ORDER, epoch, sample=samples[None, :])
-    return np.argsort(keys, axis=1, kind="stable")
+    order: NDArray[np.int64] = np.argsort(keys, axis=1, kind="stable")
+    return order

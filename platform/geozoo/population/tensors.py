@@ -56,8 +56,9 @@ def split_tensors(split: ImageSplit) -> tuple[Tensor, Tensor]:
 def _from_read_only(array: NDArray[Any]) -> Tensor:
     """A tensor over a C-order array, with the strides of its shape.
 
-    An axis of length one may carry any stride, a pickled array another than a fresh one; torch reads a memory format out
-    of it and convolutions then round differently. Going through the flat array makes the strides a function of the shape.
+    An axis of length one may carry any stride, a pickled array another than a fresh one; torch reads a memory format
+    out of it and convolutions then round differently. Going through the flat array makes the strides a function of the
+    shape.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

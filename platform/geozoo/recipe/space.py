@@ -66,7 +66,7 @@ class HyperParameters(Frozen):
 HYPERPARAMETERS: tuple[str, ...] = tuple(HyperParameters.model_fields)
 
 
-def hyperparameters_of(row: Mapping[str, Any]) -> HyperParameters:
+def hyperparameters_of(row: Mapping[Any, Any]) -> HyperParameters:
     """The hyper-parameters in one row of a plan table."""
     return HyperParameters(**{name: row[name] for name in HYPERPARAMETERS})
 

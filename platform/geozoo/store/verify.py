@@ -185,7 +185,7 @@ class _Check:
                 continue  # its commit is damaged and may name just this attempt
             sentence = f"{folder} holds {len(names)} objects of an attempt that was not committed."
             self.findings.append(Finding("uncommitted attempt", folder, sentence))
-        for name in inventory.surplus:
+        for name in filter(self.location.exists, inventory.surplus):  # a run may be writing: gone by now is no finding
             self.findings.append(Finding("surplus", name, f"{name} is nothing that a zoo has use for."))
         for name, lease in read_leases(self.location, inventory.leases).items():
             if lease is None or not lease.fresh:
