@@ -27,7 +27,7 @@ from tests.support.recipes import GRID, make_recipe, recipe_tree, space_populati
 
 REPOSITORY = Path(__file__).parents[2]
 
-PUBLISHED_GRID = {
+PUBLISHED_GRID: dict[str, Any] = {
     "activation": ["tanh", "relu", "sigmoid", "gelu"],
     "init": ["uniform", "normal", "kaiming_uniform", "kaiming_normal"],
     "optimizer": ["adam", "sgd"],

@@ -93,4 +93,4 @@ def test_the_others_are_fixed() -> None:
 def test_no_draw_lies_outside_the_ends(kind: str, low: float, high: float) -> None:
     axis = make_space({"lr": {"kind": kind, "low": low, "high": high}}).axes["lr"]
     for u in (0.0, 2**-53, 0.5, 1 - 2**-53):
-        assert low <= axis.at(u) <= high
+        assert low <= float(axis.at(u)) <= high

@@ -26,6 +26,12 @@ SMALL = (
 )  # fmt: skip
 """Arguments of a zoo of eight members in two cohorts that trains in some seconds, long enough to be disturbed."""
 
+TINY = (
+    "--members", "4", "--epochs", "1", "--set", "dataset.limits.train=30", "--set", "population.grid.activation=tanh",
+    "--set", "evaluation={train: 20, validation: 20, test: 20}",
+)  # fmt: skip
+"""Arguments of the smallest zoo worth the name."""
+
 
 def geozoo(*arguments: str) -> list[str]:
     """The command line of this interpreter's geozoo."""
@@ -37,10 +43,12 @@ def environment(**more: str) -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(REPOSITORY / "platform"), "OMP_NUM_THREADS": "1"} | more
 
 
-def populate(url: str, *arguments: str, timeout: float = 240, **more: str) -> subprocess.CompletedProcess[str]:
+def populate(
+    url: str, *arguments: str, settings: Iterable[str] = SMALL, timeout: float = 240, **more: str
+) -> subprocess.CompletedProcess[str]:
     """Run to the end; standard output and error are captured."""
     return subprocess.run(
-        geozoo("populate", RECIPE, "--to", url, *SMALL, *arguments),
+        geozoo("populate", RECIPE, "--to", url, *settings, *arguments),
         env=environment(**more), capture_output=True, text=True, timeout=timeout, check=False,
     )  # fmt: skip
 

@@ -1,0 +1,214 @@
+"""The rules of the house that can be checked mechanically."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import typer
+
+from geozoo.cli.main import app
+from geozoo.datasets.registry import find_record
+from geozoo.nets import build_network
+from geozoo.recipe import load_recipe, plan_members
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REPOSITORY = Path(__file__).parents[1]
+PACKAGE = REPOSITORY / "platform" / "geozoo"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+RECIPES = sorted((REPOSITORY / "zoos").glob("*.yaml"))
+READMES = ("README.md", "zoos/README.md", "cluster/README.md")
+
+GROUND = {"errors"}
+MATERIALS = GROUND | {"nets", "datasets"}
+PLANNING = MATERIALS | {"recipe"}
+MAKING = PLANNING | {"population", "store", "weights"}
+USING = MAKING | {"populate", "hyper"}
+ARROWS = {
+    "errors": set(),
+    "nets": GROUND,
+    "datasets": GROUND,
+    "recipe": MATERIALS,
+    "population": PLANNING,
+    "store": PLANNING,
+    "weights": PLANNING,
+    "populate": MAKING,
+    "hyper": MAKING,
+    "cluster": USING,
+    "report": USING,
+    "cli": USING | {"cluster", "report", "__init__"},
+    "__init__": {"store"},
+    "__main__": {"cli"},
+}
+"""The rooms that a room may import."""
+
+HEAVY = {"torch", "ray", "pandas", "sklearn", "matplotlib", "zarr"}
+
+
+def room_of(module: Path) -> str:
+    return module.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports_of(module: Path) -> Iterator[str]:
+    """Dotted names of all that a module imports: at its top, lazily, or for types alone; none is relative."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} has a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def rooms_imported(module: Path) -> set[str]:
+    names = [name.split(".") for name in imports_of(module)]
+    inside = {parts[1] if len(parts) > 1 else "__init__" for parts in names if parts[0] == "geozoo"}
+    return {room if room in ARROWS else "__init__" for room in inside}
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """Top-level modules that a fresh interpreter imports, by its own account."""
+    command = [sys.executable, "-X", "importtime", *arguments]
+    ended = subprocess.run(command, cwd=PACKAGE.parent, capture_output=True, text=True, timeout=120, check=True)
+    lines = [line for line in ended.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+
+
+@pytest.mark.parametrize("name", ["__init__.py", "conftest.py"])
+def test_the_source_root_is_no_package(name: str) -> None:
+    assert not (REPOSITORY / "platform" / name).exists()
+
+
+def test_platform_is_the_standard_librarys() -> None:
+    program = "import platform; platform.system(); print(platform.__file__)"
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True)
+    assert Path(ended.stdout.strip()).parent.resolve() == Path(sysconfig.get_path("stdlib")).resolve()
+
+
+def test_every_room_is_drawn() -> None:
+    assert {room_of(module) for module in MODULES} == set(ARROWS)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(PACKAGE)))
+def test_arrows_run_one_way(module: Path) -> None:
+    room = room_of(module)
+    assert rooms_imported(module) - {room} <= ARROWS[room]
+
+
+def test_ray_is_imported_in_two_rooms_only() -> None:
+    rooms = {room_of(module) for module in MODULES if any(name.split(".")[0] == "ray" for name in imports_of(module))}
+    assert rooms
+    assert rooms <= {"cluster", "cli"}
+
+
+@pytest.mark.parametrize("arguments", [["-c", "import geozoo"], ["-m", "geozoo", "--help"]])
+def test_the_package_and_its_help_are_light(arguments: list[str]) -> None:
+    loaded = loaded_by(*arguments)
+    assert "geozoo" in loaded
+    assert not loaded & HEAVY
+
+
+def test_what_counts_as_light_can_be_seen() -> None:
+    assert "pandas" in loaded_by("-c", "import pandas")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_makes_members_and_their_network(path: Path) -> None:
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem
+    ids = [member.id for member in plan_members(recipe)]
+    assert ids
+    assert len(set(ids)) == len(ids)
+    record = find_record(recipe.dataset.name)
+    if record.channels is None or record.classes is None or recipe.dataset.size is None:
+        return  # the files tell
+    for activation in {member.hyperparameters.activation for member in plan_members(recipe)}:
+        build_network(
+            recipe.network.name,
+            channels=record.channels,
+            size=recipe.dataset.size,
+            classes=len(record.classes),
+            activation=activation,
+        )
+
+
+def shell_lines(readme: str) -> list[list[str]]:
+    """The words of every line of the fenced code blocks, continued lines joined, prompts and comments left out."""
+    text = (REPOSITORY / readme).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(?:sh|bash|shell|console)?\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    commands = [line.strip().removeprefix("$ ") for line in lines if re.match(r"\s*(\$ )?(\S*/)?(geozoo|make)\s", line)]
+    return [shlex.split(command, comments=True) for command in commands]
+
+
+def options_of(command: str | None) -> set[str]:
+    """The options of one geozoo command, or of geozoo itself."""
+    root = typer.main.get_command(app)
+    chosen = root if command is None else root.commands[command]  # type: ignore[attr-defined]
+    options = {name for parameter in (*chosen.params, *root.params) for name in parameter.opts}
+    return {name for name in options if name.startswith("-")} | {"--help"}
+
+
+def make_targets() -> set[str]:
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    return set(re.findall(r"^([a-z][a-z0-9_-]*):(?!=)", makefile, flags=re.MULTILINE))
+
+
+def faults_of(words: list[str]) -> list[str]:
+    """What one documented command names that does not exist."""
+    program, *rest = words
+    if Path(program).name == "make":
+        return [f"target {word}" for word in rest if "=" not in word and word not in {*make_targets(), "-j"}]
+    commands = {info.callback.__name__ for info in app.registered_commands if info.callback}
+    command = rest[0] if rest and not rest[0].startswith("-") else None
+    if command is not None and command not in commands:
+        return [f"command {command}"]
+    given = {word.partition("=")[0] for word in rest if re.match(r"--?[a-z]", word)}
+    recipes = [word for word in rest if word.endswith((".yaml", ".yml"))]
+    return [
+        *(f"option {option}" for option in sorted(given - options_of(command))),
+        *(f"recipe {recipe}" for recipe in recipes if not (REPOSITORY / recipe).is_file()),
+    ]
+
+
+@pytest.mark.parametrize("readme", READMES)
+def test_documented_commands_exist(readme: str) -> None:
+    lines = shell_lines(readme)
+    assert lines, f"{readme} shows no command"
+    assert {shlex.join(words): faults for words in lines if (faults := faults_of(words))} == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("geozoo populat zoos/digits_cnn.yaml --to zoo", "command populat"),
+        (".venv/bin/geozoo populate zoos/digits_cnn.yaml --too zoo", "option --too"),
+        ("geozoo populate zoos/nowhere.yaml --to zoo", "recipe zoos/nowhere.yaml"),
+        ("make nothing", "target nothing"),
+    ],
+)
+def test_a_command_that_does_not_exist_is_seen(line: str, fault: str) -> None:
+    assert faults_of(shlex.split(line)) == [fault]
+
+
+def test_no_tracked_file_names_a_machine() -> None:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("this is no git checkout")
+    homes = "|".join(("root", "work", "home/[a-z]+", "opt/(wheels|pypi)"))
+    found = re.compile(
+        rf"(?<![\w.}}])/({homes})/|index-{'url'}|https?://[^/\s]*(artifactory|nexus|devpi)", re.IGNORECASE
+    )
+    files = [REPOSITORY / name for name in listed.stdout.split("\0") if name]
+    texts = {file: file.read_text(encoding="utf-8", errors="ignore") for file in files if file.is_file()}
+    assert texts
+    assert {str(file): match[0] for file, text in texts.items() if (match := found.search(text))} == {}
