@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from geozoo.errors import PopulateError, StoreLostError, ZooMismatchError, ZooNotFoundError
+from geozoo.errors import InputError, PopulateError, StoreLostError, ZooMismatchError, ZooNotFoundError
 from geozoo.nets import build_network, derive_layout, num_parameters
 from geozoo.population import CohortJob, load_engine, resolve_engine
 from geozoo.population.how import describe_run
@@ -196,8 +196,15 @@ def complete_zoo(url: str, errors: dict[str, str]) -> Zoo:
 
     Raises:
         PopulateError: some are not; the sentence says how many, the first of ``errors`` (by cohort) and how to go on.
+        StoreLostError: the store cannot be read any more.
     """
-    zoo = open_zoo(url)
+    try:
+        zoo = open_zoo(url)
+    except InputError as error:
+        raise StoreLostError(
+            f"the store was lost during the run ({str(error).rstrip('.')}): "
+            f"once {url} is back, run the same command again."
+        ) from error
     left = pending_cohorts(zoo)
     if left:
         cause = next((f" (cohort {cohort}: {text.rstrip('.')})" for cohort, text in errors.items()), "")

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from geozoo.store import verify
 
+from geozoo.store import verify
 from tests.support import runs
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from geozoo.recipe import load_recipe, parse_recipe
 from tests.support.recipes import recipe_tree
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 TEXT = """\
@@ -29,10 +30,10 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def refusal(*arguments: object) -> str:
+def refusal(path: Path, overrides: Iterable[str] = ()) -> str:
     """The sentence with which ``load_recipe`` refuses."""
     with pytest.raises(RecipeError) as caught:
-        load_recipe(*arguments)
+        load_recipe(path, overrides)
     sentence = str(caught.value)
     assert "\n" not in sentence
     assert sentence.endswith(".")

@@ -272,7 +272,7 @@ def test_cohort_size_is_bounded(members: int, params: int, dtype: str, updates: 
 
 
 def test_cohort_size_leaves_cohorts_to_spread_and_little_to_lose() -> None:
-    small = {"params": 2464, "dtype": "float32"}
+    small: dict[str, Any] = {"params": 2464, "dtype": "float32"}
     assert cohort_size(members=640, updates=1000, **small) == 640 // 32
     assert cohort_size(members=100_000, updates=1000, **small) == 64
     slower = [cohort_size(members=100_000, updates=updates, **small) for updates in (10_000, 200_000, 10**9)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -89,7 +90,7 @@ def training_workers(pid: int) -> list[psutil.Process]:
     found = []
     for process in descendants(pid):
         try:
-            if "CohortTrainable" in " ".join(process.cmdline()):
+            if re.search(r"ray::\S+\.train", " ".join(process.cmdline())):
                 found.append(process)
         except psutil.Error:
             continue

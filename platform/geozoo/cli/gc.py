@@ -17,7 +17,8 @@ def gc(
 ) -> None:
     """Remove attempts that were never committed, surplus objects and the leases of dead runs.
 
-    Examples:
+    Examples of use:
+
       geozoo gc digits-zoo --dry-run
 
       geozoo gc s3://bucket/mnist

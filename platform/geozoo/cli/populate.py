@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -93,7 +94,7 @@ def _describe(zoo: Zoo) -> None:
 def _run(zoo: Zoo, images: ImageSet, *, local: bool, address: str | None) -> dict[str, str]:
     """Train what is pending; return the errors of failed cohorts."""
     from geozoo.cli.progress import work_progress
-    from geozoo.errors import InterruptedRunError
+    from geozoo.errors import GeozooError, InterruptedRunError
     from geozoo.populate import pending_cohorts, work_of
     from geozoo.store import collect_garbage, run_lease
 
@@ -108,7 +109,8 @@ def _run(zoo: Zoo, images: ImageSet, *, local: bool, address: str | None) -> dic
                 f"interrupted; what is committed stands: run the same command again to finish {zoo.url}."
             ) from None
         finally:
-            collect_garbage(zoo.url, own_lease=lease)
+            with suppress(GeozooError):  # a store that is gone is the run's own error; geozoo gc removes the rest
+                collect_garbage(zoo.url, own_lease=lease)
 
 
 def _train_here(zoo: Zoo, images: ImageSet, on_work: Callable[[Work], None], address: str | None) -> dict[str, str]:

@@ -22,7 +22,8 @@ def verify(
 ) -> None:
     """Compare plans, commits and listing of a zoo and re-read every object.
 
-    Examples:
+    Examples of use:
+
       geozoo verify digits-zoo
 
       geozoo verify s3://bucket/mnist --digest

@@ -3,8 +3,9 @@
 ``counter_hash(seed, stream, epoch, step, layer, sample, unit)`` is a 32-bit number that depends on its arguments
 alone, so a member's randomness depends neither on its cohort, nor on the parallelism of an engine, nor on a restart.
 Each word is absorbed by one round of a 32-bit integer finaliser (lowbias32 with the constants of C. Wellons' hash
-prospector, public domain). All of it is written in operations that plain integers, NumPy ``int64`` arrays and torch ``int64`` tensors
-share: products wrap at 64 bits, and their low 32 bits, which are all that is kept, are the same in each.
+prospector, public domain). All of it is written in operations that plain integers, NumPy ``int64`` arrays and torch
+``int64`` tensors share: products wrap at 64 bits, and their low 32 bits, which are all that is kept, are the same in
+each.
 """
 
 from __future__ import annotations
