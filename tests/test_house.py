@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 import shlex
 import subprocess
@@ -141,13 +142,29 @@ def test_every_recipe_makes_members_and_their_network(path: Path) -> None:
         )
 
 
-def shell_lines(readme: str) -> list[list[str]]:
-    """The words of every line of the fenced code blocks, continued lines joined, prompts and comments left out."""
-    text = (REPOSITORY / readme).read_text(encoding="utf-8")
-    blocks = re.findall(r"^```(?:sh|bash|shell|console)?\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-    commands = [line.strip().removeprefix("$ ") for line in lines if re.match(r"\s*(\$ )?(\S*/)?(geozoo|make)\s", line)]
-    return [shlex.split(command, comments=True) for command in commands]
+def documented_commands(text: str) -> list[list[str]]:
+    """The words of every geozoo and make command in the fenced shell blocks of a page.
+
+    Continued lines are joined; prompts, comments, variables set before a command, and what a pipe goes into are left
+    out; a command after ``--``, as Ray submits it, counts as one.
+    """
+    blocks = re.findall(r"^ *```(\w*)[^\n]*\n(.*?)^ *```", text, flags=re.MULTILINE | re.DOTALL)
+    shell = "\n".join(block for language, block in blocks if language in ("", "sh", "bash", "shell", "console"))
+    found = []
+    for line in shell.replace("\\\n", " ").splitlines():
+        if re.search(r"\b(geozoo|make)\s", line):
+            found += [part for part in _simple_commands(line) if Path(part[0]).name in ("geozoo", "make")]
+    return found
+
+
+def _simple_commands(line: str) -> Iterator[list[str]]:
+    lexer = shlex.shlex(line.strip().removeprefix("$ "), posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    for separator, words in itertools.groupby(lexer, lambda word: word == "--" or not word.strip("|&;()<>")):
+        if not separator:
+            command = list(itertools.dropwhile(lambda word: re.match(r"[A-Z_]+=", word), words))
+            if command:
+                yield command
 
 
 def options_of(command: str | None) -> set[str]:
@@ -182,9 +199,33 @@ def faults_of(words: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("readme", READMES)
 def test_documented_commands_exist(readme: str) -> None:
-    lines = shell_lines(readme)
-    assert lines, f"{readme} shows no command"
-    assert {shlex.join(words): faults for words in lines if (faults := faults_of(words))} == {}
+    page = REPOSITORY / readme
+    assert page.is_file(), f"{readme} is missing"
+    commands = documented_commands(page.read_text(encoding="utf-8"))
+    assert commands, f"{readme} shows no command"
+    assert {shlex.join(words): faults for words in commands if (faults := faults_of(words))} == {}
+
+
+def test_documented_commands_are_found() -> None:
+    page = """
+```python
+geozoo.open_zoo("make this")
+```
+
+In prose: geozoo nothing
+
+```bash
+GEOZOO_DATA=data .venv/bin/geozoo populate a.yaml \\
+    --to "my zoo"   # two minutes
+$ make test && ray job submit --working-dir . -- geozoo show zoo | less
+pip install geozoo
+```
+"""
+    assert documented_commands(page) == [
+        [".venv/bin/geozoo", "populate", "a.yaml", "--to", "my zoo"],
+        ["make", "test"],
+        ["geozoo", "show", "zoo"],
+    ]
 
 
 @pytest.mark.parametrize(

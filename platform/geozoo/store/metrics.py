@@ -70,7 +70,8 @@ def read_metrics(location: Location, commit: Commit, columns: Sequence[str] | No
     known = file.schema_arrow.names
     if unknown := [column for column in columns or () if column not in known[2:]]:
         raise InputError(f"there is no metric {unknown[0]!r} in this zoo: there are {', '.join(known[2:])}.")
-    return file.read(columns=None if columns is None else [*known[:2], *columns]).to_pandas()
+    table: pd.DataFrame = file.read(columns=None if columns is None else [*known[:2], *columns]).to_pandas()
+    return table
 
 
 def metric_blocks(table: pd.DataFrame, members: Sequence[str], epochs: Sequence[int]) -> list[Columns]:
