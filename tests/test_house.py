@@ -163,6 +163,8 @@ def _simple_commands(line: str) -> Iterator[list[str]]:
     for separator, words in itertools.groupby(lexer, lambda word: word == "--" or not word.strip("|&;()<>")):
         if not separator:
             command = list(itertools.dropwhile(lambda word: re.match(r"[A-Z_]+=", word), words))
+            if Path(command[0] if command else "").name == "python" and command[1:2] == ["-m"]:
+                command = command[2:]
             if command:
                 yield command
 
@@ -217,7 +219,7 @@ In prose: geozoo nothing
 ```bash
 GEOZOO_DATA=data .venv/bin/geozoo populate a.yaml \\
     --to "my zoo"   # two minutes
-$ make test && ray job submit --working-dir . -- geozoo show zoo | less
+$ make test && ray job submit --working-dir . -- python -m geozoo show zoo | less
 pip install geozoo
 ```
 """

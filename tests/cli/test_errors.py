@@ -72,7 +72,7 @@ def test_help_has_examples(command: str) -> None:
     outcome = geozoo(command, "--help")
     assert outcome.code == 0
     assert outcome.out.startswith(f"Usage: geozoo {command} ")
-    assert "Examples:" in outcome.out
+    assert "\n  Examples" in outcome.out
     assert outcome.out.count(f"geozoo {command} ") >= 3
 
 

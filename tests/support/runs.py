@@ -115,6 +115,9 @@ def kill_driver(process: subprocess.Popen[str]) -> None:
     below = list(descendants(process.pid))
     process.kill()
     process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
     for child in below:
         try:
             child.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from geozoo.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+CONNECT_SECONDS = 10.0
 
 
 @contextmanager
@@ -27,6 +30,7 @@ def ray_session(address: str | None) -> Iterator[str | None]:
     if ray.is_initialized():
         yield _dashboard(ray.get_runtime_context())
         return
+    _refuse_silent_address(address)
     try:
         context = ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -36,6 +40,20 @@ def ray_session(address: str | None) -> Iterator[str | None]:
         yield _dashboard(context)
     finally:
         ray.shutdown()
+
+
+def _refuse_silent_address(address: str | None) -> None:
+    """Ray itself tries a host that does not answer for minutes; a plain connection tells at once."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"no Ray cluster can be used at {address!r} ({error}): "
+            "start one with ray start --head, or leave --address out."
+        ) from error
 
 
 def _dashboard(context: object) -> str | None:
