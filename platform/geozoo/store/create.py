@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from geozoo.errors import ZooMismatchError
+from geozoo.recipe.describe import shorten
 from geozoo.store.header import HEADER_NAME, ZooHeader
 from geozoo.store.location import Location, open_location
 from geozoo.store.plans import cohort_plan, decode_plan, encode_plan, plan_name
@@ -109,9 +110,4 @@ def _differences(path: str, there: Any, ours: Any) -> Iterator[str]:
         for number, pair in enumerate(zip(there, ours, strict=True)):
             yield from _differences(f"{path}.{number}", *pair)
     elif there != ours:
-        yield f"{path} is {_short(there)} there and {_short(ours)} here"
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+        yield f"{path} is {shorten(there)} there and {shorten(ours)} here"
