@@ -39,8 +39,12 @@ class TestTorch(EngineConformance):
     engine_name = "torch"
 
 
+class TestLanes(EngineConformance):
+    engine_name = "lanes"
+
+
 def test_every_engine_has_a_conformance_class() -> None:
-    assert {TestReference.engine_name, TestTorch.engine_name} == set(ENGINES)
+    assert {TestReference.engine_name, TestTorch.engine_name, TestLanes.engine_name} == set(ENGINES)
 
 
 def test_auto_resolves_and_an_unknown_engine_is_refused_by_name() -> None:

@@ -112,11 +112,18 @@ def _load_torch() -> Engine:
     return StackedEngine()
 
 
+def _load_lanes() -> Engine:
+    from geozoo.population.lanes.engine import LanesEngine
+
+    return LanesEngine()
+
+
 ENGINES: dict[str, EngineRecord] = {
     record.name: record
     for record in (
         EngineRecord("reference", "a plain loop over members with torch.optim: the ground truth", _load_reference),
         EngineRecord("torch", "all members of a cohort stacked, with torch.func", _load_torch),
+        EngineRecord("lanes", "compiled for this CPU, the images of a batch side by side in vectors", _load_lanes),
     )
 }
 

@@ -22,6 +22,8 @@ Word = Any
 
 MASK = 0xFFFFFFFF
 GOLDEN = 0x9E3779B9
+MIX_FIRST, MIX_SECOND = 0x21F0AAAD, 0xD35A2D97
+MIX_SHIFTS = (16, 15, 15)
 
 
 class Stream(IntEnum):
@@ -35,9 +37,10 @@ class Stream(IntEnum):
 
 def mix(word: Word) -> Word:
     """A bijection on 32-bit numbers that spreads every input bit over all output bits."""
-    word = ((word ^ (word >> 16)) * 0x21F0AAAD) & MASK
-    word = ((word ^ (word >> 15)) * 0xD35A2D97) & MASK
-    return word ^ (word >> 15)
+    first, second, third = MIX_SHIFTS
+    word = ((word ^ (word >> first)) * MIX_FIRST) & MASK
+    word = ((word ^ (word >> second)) * MIX_SECOND) & MASK
+    return word ^ (word >> third)
 
 
 def absorb(state: Word, word: Word) -> Word:
