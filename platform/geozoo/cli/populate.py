@@ -33,7 +33,7 @@ def populate(
     to: Annotated[str, typer.Option("--to", metavar="URL", help="A folder, or s3://bucket/prefix.")],
     members: Annotated[str | None, typer.Option(metavar="N", help="Plan N members; more extend a zoo.")] = None,
     epochs: Annotated[str | None, typer.Option(metavar="N", help="Train N epochs; others make another zoo.")] = None,
-    engine: Annotated[str, typer.Option(help="auto, torch or reference; fixed when the zoo is created.")] = "auto",
+    engine: Annotated[str, typer.Option(help="auto, torch, lanes or reference; fixed once the zoo exists.")] = "auto",
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a field of the recipe; repeatable.")
     ] = None,
