@@ -265,7 +265,7 @@ def test_cohort_names_sort_in_running_order() -> None:
 def test_cohort_size_is_bounded(members: int, params: int, dtype: str, updates: int) -> None:
     size = cohort_size(members=members, params=params, dtype=dtype, updates=updates)
     state = params * {"float32": 4, "float16": 2}[dtype]
-    assert 1 <= size <= 64
+    assert 1 <= size <= 128
     assert size == 1 or size * state <= 64 * 2**20
     assert size >= min(8, max(1, 64 * 2**20 // state))
     assert size == cohort_size(members=members, params=params, dtype=dtype, updates=updates)
@@ -274,10 +274,15 @@ def test_cohort_size_is_bounded(members: int, params: int, dtype: str, updates: 
 def test_cohort_size_leaves_cohorts_to_spread_and_little_to_lose() -> None:
     small: dict[str, Any] = {"params": 2464, "dtype": "float32"}
     assert cohort_size(members=640, updates=1000, **small) == 640 // 32
-    assert cohort_size(members=100_000, updates=1000, **small) == 64
+    assert cohort_size(members=100_000, updates=1000, **small) == 128
     slower = [cohort_size(members=100_000, updates=updates, **small) for updates in (10_000, 200_000, 10**9)]
     assert slower == sorted(slower, reverse=True)
     assert slower[-1] == 8
+
+
+def test_fifty_thousand_small_members_make_few_cohorts() -> None:
+    size = cohort_size(members=50_000, params=100, dtype="float32", updates=75 * 1040)
+    assert 50_000 / size < 600
 
 
 def test_the_shard_of_a_plan_is_that_of_the_store() -> None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def load_image_set(options: DatasetOptions) -> ImageSet:
     """Read, decode and split an image set; nothing is downloaded.
 
-    Splits are cut from one permutation by ``numpy.random.Generator(PCG64(split_seed))``; a published test split keeps
-    its images and is only shuffled, by the same seed. Limits come last and keep the first images of each split.
+    Splits are cut from one permutation by ``numpy.random.Generator(PCG64(split_seed))``; a split that the set brings
+    keeps its images and is only shuffled, by the same seed. Limits come last and keep the first images of each split.
 
     Raises:
         DataNotFoundError: the files are not where they were looked for.
@@ -47,11 +47,12 @@ def load_image_set(options: DatasetOptions) -> ImageSet:
 
 
 def _assign_rows(record: ImageSetRecord, decoded: Decoded, seed: int) -> dict[str, tuple[ImageSplit, NDArray[np.intp]]]:
-    pool, published_test = decoded.pool, decoded.test
+    pool = decoded.pool
     train, validation, test = split_rows(len(pool), record.validation, record.test, seed)
     parts = {"train": (pool, train), "validation": (pool, validation), "test": (pool, test)}
-    if published_test is not None:
-        parts["test"] = (published_test, shuffled_rows(len(published_test), seed))
+    for name, brought in (("validation", decoded.validation), ("test", decoded.test)):
+        if brought is not None:
+            parts[name] = (brought, shuffled_rows(len(brought), seed))
     for name, (source, rows) in parts.items():
         if not len(rows):
             raise DataCorruptError(

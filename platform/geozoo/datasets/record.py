@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Decoded:
-    """What a reader returns: the images to split, and the images of a published test split where there is one."""
+    """What a reader returns: the images to split, and those of validation and test where the set brings such splits."""
 
     classes: tuple[str, ...]
     pool: ImageSplit
+    validation: ImageSplit | None = None
     test: ImageSplit | None = None
 
 
@@ -26,8 +27,8 @@ class ImageSetRecord:
 
     ``read(record, path, size)`` decodes everything, ``path`` being the recipe's ``dataset.path`` or None and ``size``
     the side in pixels (None: that of the first image). ``mean`` and ``std`` have one value per channel, or one value
-    for any number of channels. ``validation`` and ``test`` are fractions of the pool; ``test`` is 0 where the set
-    brings its own. ``channels`` and ``classes`` are None where the files tell them.
+    for any number of channels. ``validation`` and ``test`` are fractions of the pool, 0 where the set brings its
+    own. ``channels`` and ``classes`` are None where the files tell them.
     """
 
     name: str

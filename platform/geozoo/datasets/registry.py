@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from geozoo.datasets.digits import DIGITS
 from geozoo.datasets.hf_parquet import EUROSAT, IMAGE_PARQUET
 from geozoo.datasets.idx import MNIST
+from geozoo.datasets.tetris import TETRIS
 from geozoo.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def index_records(*records: ImageSetRecord) -> dict[str, ImageSetRecord]:
     return index
 
 
-IMAGE_SETS = index_records(DIGITS, MNIST, EUROSAT, IMAGE_PARQUET)
+IMAGE_SETS = index_records(DIGITS, MNIST, EUROSAT, TETRIS, IMAGE_PARQUET)
 
 
 def find_record(name: str) -> ImageSetRecord:

@@ -30,7 +30,7 @@ RANDOM_SEED_LIMIT = 1_000_000
 
 SHARD_BYTES = 64 * 2**20
 LOST_WORK_SECONDS = 600
-MAX_COHORT = 64
+MAX_COHORT = 128
 MIN_COHORT = 8
 COHORTS_WANTED = 32
 PARAMETER_UPDATES_PER_SECOND = 2.5e7
@@ -102,7 +102,7 @@ def cohort_size(*, members: int, params: int, dtype: str, updates: int) -> int:
     """How many members one cohort has, from the recipe alone.
 
     ``params`` are those of one member, stored as ``dtype``; ``updates`` are the images it is trained on times epochs.
-    One checkpoint of a cohort fits a shard (64 MiB), whatever else. A cohort has at most 64 members, no more than train
+    One checkpoint of a cohort fits a shard (64 MiB), whatever else. A cohort has at most 128 members, no more than train
     in ten minutes on one core (by `PARAMETER_UPDATES_PER_SECOND`), which is what is lost when a worker dies, and few
     enough to leave `COHORTS_WANTED` cohorts to spread over workers; but eight at least, since smaller ones waste the
     hardware.
