@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from geozoo.errors import InputError, PopulateError, StoreLostError, ZooMismatchError, ZooNotFoundError
 from geozoo.nets import build_network, derive_layout, num_parameters
-from geozoo.population import CohortJob, load_engine, resolve_engine
+from geozoo.population import CohortJob, choose_engine, load_engine
 from geozoo.population.how import describe_run
 from geozoo.recipe import HYPERPARAMETERS, cohort_size, hyperparameters_of, parse_recipe, plan_members, plan_table
 from geozoo.recipe.describe import shorten
 from geozoo.store import Attempt, ZooHeader, create_zoo, extend_zoo, open_zoo
+from geozoo.store.commit import commit_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from geozoo.datasets import ImageSet
-    from geozoo.population import Progress
+    from geozoo.population import EngineChoice, Progress
     from geozoo.recipe import Member, Recipe
     from geozoo.store import Zoo
 
@@ -29,12 +31,13 @@ def prepare_zoo(recipe: Recipe, url: str, images: ImageSet, *, engine: str = "au
     """Create the zoo of a recipe at ``url``, or open it and plan the members it does not have yet.
 
     Raises:
+        InputError: there is no such engine, or it cannot train this network.
         ZooMismatchError: a zoo of another recipe, image set or engine is there.
         NetworkError: the network does not fit the images.
         StoreUnusableError: the URL cannot be written.
     """
     members = plan_members(recipe)
-    header = _header(recipe, images, members, resolve_engine(engine))
+    header = _header(recipe, images, members, engine_for(recipe, images, engine).engine)
     try:
         zoo = open_zoo(url)
     except ZooNotFoundError:
@@ -47,19 +50,27 @@ def prepare_zoo(recipe: Recipe, url: str, images: ImageSet, *, engine: str = "au
     return extend_zoo(url, _table(recipe, header, images, missing, int(zoo.members["plan"].max()) + 1))
 
 
+def engine_for(recipe: Recipe, images: ImageSet, engine: str = "auto") -> EngineChoice:
+    """The engine of a name or, for ``auto``, the faster one for the largest batch of the recipe: `choose_engine`."""
+    chosen = [member.hyperparameters for member in plan_members(recipe)]
+    network = _network(recipe, images.channels, images.size, images.num_classes, chosen[0].activation)
+    return choose_engine(engine, network, max(one.batch_size for one in chosen))
+
+
+def _network(recipe: Recipe, channels: int, size: int, classes: int, activation: str) -> dict[str, Any]:
+    """Arguments of `build_network`, for the members of a cohort."""
+    named = {"channels": channels, "size": size, "classes": classes, "activation": activation}
+    return {"name": recipe.network.name, **named}
+
+
 def _header(recipe: Recipe, images: ImageSet, members: list[Member], engine: str) -> ZooHeader:
-    module = build_network(
-        recipe.network.name,
-        channels=images.channels,
-        size=images.size,
-        classes=images.num_classes,
-        activation=members[0].hyperparameters.activation,
-    )
+    activation = members[0].hyperparameters.activation
+    network = _network(recipe, images.channels, images.size, images.num_classes, activation)
     return ZooHeader(
         name=recipe.name,
         recipe=recipe.model_dump(mode="json"),
         dataset=images.describe(),
-        layout=derive_layout(module),
+        layout=derive_layout(build_network(**network)),
         checkpoints=recipe.training.checkpoint_epochs,
         dtype=recipe.store.dtype,
         engine=engine,
@@ -107,6 +118,11 @@ def pending_cohorts(zoo: Zoo) -> list[str]:
     return list(dict.fromkeys(members.loc[~members["committed"], "cohort"]))
 
 
+def is_committed(zoo: Zoo, cohort: str) -> bool:
+    """Whether a cohort has a commit by now, which may be newer than the opened zoo."""
+    return zoo.location.exists(commit_name(cohort))
+
+
 def cohort_job(zoo: Zoo, cohort: str) -> CohortJob:
     """What an engine is asked for one cohort of a zoo's plan."""
     from geozoo.population.initial import initial_weights
@@ -114,13 +130,8 @@ def cohort_job(zoo: Zoo, cohort: str) -> CohortJob:
     rows = zoo.members[zoo.members["cohort"] == cohort].sort_values("position")
     hyperparameters = tuple(hyperparameters_of(row) for row in rows[list(HYPERPARAMETERS)].to_dict("records"))
     recipe = parse_recipe(zoo.header.recipe)
-    network = {
-        "name": recipe.network.name,
-        "channels": zoo.header.dataset["channels"],
-        "size": zoo.header.dataset["size"],
-        "classes": len(zoo.header.dataset["classes"]),
-        "activation": hyperparameters[0].activation,
-    }
+    data = zoo.header.dataset
+    network = _network(recipe, data["channels"], data["size"], len(data["classes"]), hyperparameters[0].activation)
     seeds = rows["seed"].to_numpy()
     return CohortJob(
         network=network,
@@ -133,8 +144,8 @@ def cohort_job(zoo: Zoo, cohort: str) -> CohortJob:
     )
 
 
-def train_cohort(zoo: Zoo, cohort: str, images: ImageSet) -> Iterator[Progress]:
-    """Train one cohort and commit it: plan, engine, attempt, commit.
+def train_cohort(zoo: Zoo, cohort: str, images: ImageSet, threads: int = 1) -> Iterator[Progress]:
+    """Train one cohort, ``threads`` members at a time, and commit it: plan, engine, attempt, commit.
 
     Gives the engine's progress on the way; the cohort is committed when the iterator ends. If it does not get there,
     the attempt's objects are removed where that is still possible, and no reader ever sees them in any case. If another
@@ -144,14 +155,14 @@ def train_cohort(zoo: Zoo, cohort: str, images: ImageSet) -> Iterator[Progress]:
     attempt = Attempt.begin(zoo.location, zoo.header, zoo.plan_of(cohort))
     started = time.monotonic()
     try:
-        for progress in load_engine(zoo.header.engine).train(job, images):
+        for progress in load_engine(zoo.header.engine, threads).train(job, images):
             if progress.block is not None:
                 attempt.append(progress.block.epoch, progress.block.weights, progress.block.metrics)
             yield progress
     except BaseException:
         attempt.abandon()
         raise
-    attempt.commit(describe_run(zoo.header.engine, wall_s=time.monotonic() - started))
+    attempt.commit(describe_run(zoo.header.engine, wall_s=time.monotonic() - started, threads=threads))
 
 
 @dataclass(frozen=True)
@@ -176,19 +187,24 @@ def work_of(zoo: Zoo, images: ImageSet, cohorts: list[str]) -> Work:
 
 
 def populate_here(zoo: Zoo, images: ImageSet, on_work: Callable[[Work], None]) -> dict[str, str]:
-    """Train the pending cohorts one after the other in this process.
+    """Train the pending cohorts one after the other in this process, with a thread for every core it may use.
 
     When the store fails it stops there: returned is the error of that cohort, by cohort; committed cohorts stand.
     """
     for cohort in pending_cohorts(zoo):
         size = int((zoo.members["cohort"] == cohort).sum())
         try:
-            for progress in train_cohort(zoo, cohort, images):
+            for progress in train_cohort(zoo, cohort, images, available_cores()):
                 on_work(Work(states=size if progress.block else 0, samples=progress.samples))
         except StoreLostError as error:
             return {cohort: str(error)}
         on_work(Work(members=size))
     return {}
+
+
+def available_cores() -> int:
+    """Cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def complete_zoo(url: str, errors: dict[str, str]) -> Zoo:

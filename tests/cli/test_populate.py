@@ -118,7 +118,7 @@ def test_epochs_have_a_value_there_and_here(undisturbed: dict[str, Any]) -> None
         (["--set", "population.grid.lr=[0.5]"], "population.grid.lr: [0.001, 0.003] there, [0.5] here"),
         (["--set", "store.dtype=float16"], "store.dtype: 'float32' there, 'float16' here"),
         (["--set", "dataset.split_seed=7"], "dataset.split_seed: 42 there, 7 here"),
-        (["--engine", "reference"], "engine: torch there, reference here"),
+        (["--engine", "reference"], "engine: lanes there, reference here"),
     ],
 )
 def test_another_zoo_at_the_url(undisturbed: dict[str, Any], settings: list[str], difference: str) -> None:

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 
-from geozoo.errors import InputError
 from geozoo.nets import build_network, derive_layout, unflatten
-from geozoo.population import ENGINES, resolve_engine
+from geozoo.population import ENGINES
 from geozoo.population.streams import Stream, counter_hash
 from tests.support.engine_conformance import EngineConformance, EngineContract, train
 from tests.support.population import MEAN, STD, cohort_job, hyperparameters, simulated_images
@@ -45,9 +43,3 @@ class TestLanes(EngineConformance):
 
 def test_every_engine_has_a_conformance_class() -> None:
     assert {TestReference.engine_name, TestTorch.engine_name, TestLanes.engine_name} == set(ENGINES)
-
-
-def test_auto_resolves_and_an_unknown_engine_is_refused_by_name() -> None:
-    assert resolve_engine("auto") in ENGINES
-    with pytest.raises(InputError, match="there is no engine 'warp'"):
-        resolve_engine("warp")

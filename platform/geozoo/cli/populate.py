@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from geozoo.datasets import ImageSet
     from geozoo.populate import Work
+    from geozoo.recipe import Recipe
     from geozoo.store import Zoo
 
 EXAMPLES = """
@@ -60,7 +61,7 @@ def populate(
     images = load_image_set(chosen.dataset)
     zoo = prepare_zoo(chosen, location.url, images, engine=engine)
     started = time.monotonic()
-    _describe(zoo)
+    _describe(zoo, _engine_reason(zoo, chosen, images, engine))
     errors = _run(zoo, images, local=local, address=address) if pending_cohorts(zoo) else {}
     _report(complete_zoo(zoo.url, errors), time.monotonic() - started, json)
 
@@ -74,7 +75,14 @@ def _shorthands(members: str | None, epochs: str | None) -> list[str]:
     return [f"{field}={value}" for field, value in given.items() if value is not None]
 
 
-def _describe(zoo: Zoo) -> None:
+def _engine_reason(zoo: Zoo, recipe: Recipe, images: ImageSet, engine: str) -> str:
+    from geozoo.populate import engine_for
+
+    choice = engine_for(recipe, images, engine)
+    return choice.reason if choice.engine == zoo.header.engine else "the zoo was begun with it"
+
+
+def _describe(zoo: Zoo, reason: str) -> None:
     from geozoo.cli.progress import console
     from geozoo.populate import pending_cohorts
     from geozoo.population import ENGINES
@@ -88,7 +96,7 @@ def _describe(zoo: Zoo) -> None:
         f"{pending or 'no'} cohorts to train."
     )
     if pending:
-        say(f"engine {header.engine}: {ENGINES[header.engine].summary}.")
+        say(f"engine {header.engine} ({reason}): {ENGINES[header.engine].summary}.")
 
 
 def _run(zoo: Zoo, images: ImageSet, *, local: bool, address: str | None) -> dict[str, str]:

@@ -9,7 +9,7 @@ import numpy as np
 from ray import tune
 
 from geozoo.cluster.gauges import CohortGauges
-from geozoo.populate import Work, pending_cohorts, train_cohort
+from geozoo.populate import Work, is_committed, train_cohort
 from geozoo.store import open_zoo
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class CohortTrainable(tune.Trainable):
 
     def setup(self, config: dict[str, Any], url: str, images: ImageSet) -> None:  # type: ignore[override]
         """Called once an actor; Tune hands ``images`` over from the object store, without a copy."""
-        self.url, self.images = url, images
+        self.zoo, self.images = open_zoo(url), images
         self._start(config["cohort"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -46,13 +46,12 @@ class CohortTrainable(tune.Trainable):
         return True
 
     def _start(self, cohort: str) -> None:
-        zoo = open_zoo(self.url)
-        self.members = int((zoo.members["cohort"] == cohort).sum())
+        self.members = len(self.zoo.plan_of(cohort))
         self.work = Work()
         self.means: dict[str, float] = {}
-        self.gauges = CohortGauges(zoo.header.name)
-        pending = cohort in pending_cohorts(zoo)
-        self.progress: Iterator[Progress] = train_cohort(zoo, cohort, self.images) if pending else iter(())
+        self.gauges = CohortGauges(self.zoo.header.name)
+        done = is_committed(self.zoo, cohort)
+        self.progress: Iterator[Progress] = iter(()) if done else train_cohort(self.zoo, cohort, self.images)
 
     def step(self) -> dict[str, Any]:
         """Train for `STEP_SECONDS`, or to the end and the commit."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ray import tune
 from ray.tune.logger import TBXLoggerCallback
 
-from geozoo.cluster.preflight import refuse_unreachable_nodes
+from geozoo.cluster.preflight import refuse_unreachable_nodes, warm_up_nodes
 from geozoo.cluster.trainable import CohortTrainable
 from geozoo.populate import Work, pending_cohorts
 
@@ -59,6 +59,7 @@ def populate_with_tune(zoo: Zoo, images: ImageSet, on_work: Callable[[Work], Non
         StoreUnusableError: a node does not reach the store.
     """
     refuse_unreachable_nodes(zoo.url)
+    warm_up_nodes(zoo.header.engine, zoo.header.precision)
     trainable = tune.with_parameters(CohortTrainable, url=zoo.url, images=images)
     with _quiet_tune():
         tuner = tune.Tuner(

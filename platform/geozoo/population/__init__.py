@@ -1,5 +1,6 @@
 """Training populations: random streams, initial weights, optimisers, engines."""
 
+from geozoo.population.choice import EngineChoice, choose_engine
 from geozoo.population.engine import (
     ENGINES,
     METRICS,
@@ -9,8 +10,8 @@ from geozoo.population.engine import (
     Engine,
     EngineRecord,
     Progress,
+    find_engine,
     load_engine,
-    resolve_engine,
 )
 
 __all__ = [
@@ -20,8 +21,10 @@ __all__ = [
     "Block",
     "CohortJob",
     "Engine",
+    "EngineChoice",
     "EngineRecord",
     "Progress",
+    "choose_engine",
+    "find_engine",
     "load_engine",
-    "resolve_engine",
 ]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from torch.nn import Module
 
     from geozoo.datasets import ImageSet, ImageSplit
     from geozoo.recipe import HyperParameters
@@ -93,29 +94,48 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class EngineRecord:
-    """One engine by name; ``load`` imports what it needs and makes it."""
+    """One engine by name.
+
+    ``load(threads)`` imports what it needs and makes it, to compute so many members at a time where it can.
+    ``fits(module, channels, size)`` raises `InputError` for a network it cannot train; ``warm_up(precision)`` does
+    what is done once a machine, so that no training waits for it.
+    """
 
     name: str
     summary: str
-    load: Callable[[], Engine] = field(repr=False)
+    load: Callable[[int], Engine] = field(repr=False)
+    fits: Callable[[Module, int, int], None] = field(repr=False, default=lambda module, channels, size: None)
+    warm_up: Callable[[str], None] = field(repr=False, default=lambda precision: None)
 
 
-def _load_reference() -> Engine:
+def _load_reference(threads: int) -> Engine:
     from geozoo.population.reference import ReferenceEngine
 
     return ReferenceEngine()
 
 
-def _load_torch() -> Engine:
+def _load_torch(threads: int) -> Engine:
     from geozoo.population.stacked import StackedEngine
 
     return StackedEngine()
 
 
-def _load_lanes() -> Engine:
+def _load_lanes(threads: int) -> Engine:
     from geozoo.population.lanes.engine import LanesEngine
 
-    return LanesEngine()
+    return LanesEngine(threads)
+
+
+def _lanes_fit(module: Module, channels: int, size: int) -> None:
+    from geozoo.population.lanes.lowering import lower
+
+    lower(module, channels, size, 1, training=True)
+
+
+def _warm_up_lanes(precision: str) -> None:
+    from geozoo.population.lanes.compiled import compiled
+
+    compiled(precision)
 
 
 ENGINES: dict[str, EngineRecord] = {
@@ -123,20 +143,24 @@ ENGINES: dict[str, EngineRecord] = {
     for record in (
         EngineRecord("reference", "a plain loop over members with torch.optim: the ground truth", _load_reference),
         EngineRecord("torch", "all members of a cohort stacked, with torch.func", _load_torch),
-        EngineRecord("lanes", "compiled for this CPU, the images of a batch side by side in vectors", _load_lanes),
+        EngineRecord(
+            "lanes",
+            "compiled for this CPU, the images of a batch side by side in vectors",
+            _load_lanes,
+            fits=_lanes_fit,
+            warm_up=_warm_up_lanes,
+        ),
     )
 }
 
 
-def resolve_engine(name: str) -> str:
-    """Turn ``auto`` into the engine to use and refuse unknown names with `InputError`."""
-    if name == "auto":
-        return "torch"
+def find_engine(name: str) -> EngineRecord:
+    """The record of an engine; an unknown name raises `InputError` that lists the known."""
     if name not in ENGINES:
         raise InputError(f"there is no engine {name!r}: choose one of auto, {', '.join(ENGINES)}.")
-    return name
+    return ENGINES[name]
 
 
-def load_engine(name: str) -> Engine:
-    """Make the engine of a resolved name."""
-    return ENGINES[resolve_engine(name)].load()
+def load_engine(name: str, threads: int = 1) -> Engine:
+    """Make the engine of a name, to compute ``threads`` members at a time where it can."""
+    return find_engine(name).load(threads)

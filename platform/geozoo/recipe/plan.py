@@ -102,10 +102,10 @@ def cohort_size(*, members: int, params: int, dtype: str, updates: int) -> int:
     """How many members one cohort has, from the recipe alone.
 
     ``params`` are those of one member, stored as ``dtype``; ``updates`` are the images it is trained on times epochs.
-    One checkpoint of a cohort fits a shard (64 MiB), whatever else. A cohort has at most 128 members, no more than train
-    in ten minutes on one core (by `PARAMETER_UPDATES_PER_SECOND`), which is what is lost when a worker dies, and few
-    enough to leave `COHORTS_WANTED` cohorts to spread over workers; but eight at least, since smaller ones waste the
-    hardware.
+    One checkpoint of a cohort fits a shard (64 MiB), whatever else. A cohort has at most 128 members, no more than
+    train in ten minutes on one core (by `PARAMETER_UPDATES_PER_SECOND`), which is what is lost when a worker dies, and
+    few enough to leave `COHORTS_WANTED` cohorts to spread over workers; but eight at least, since smaller ones waste
+    the hardware.
     """
     bytes_per_member = params * (2 if dtype == "float16" else 4)
     by_shard = max(1, SHARD_BYTES // bytes_per_member)

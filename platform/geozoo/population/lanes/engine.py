@@ -63,7 +63,7 @@ class Cohort:
             first=np.zeros_like(weights),
             second=np.zeros_like(weights),
             settings=np.array([_settings(chosen) for chosen in job.hyperparameters]),
-            seeds=np.ascontiguousarray(job.seeds),
+            seeds=np.array(job.seeds, dtype=np.int64),
             finite=np.array(np.isfinite(job.initial).all(axis=1), dtype=np.uint8),
             losses=np.zeros(members),
             right=np.zeros(members, dtype=np.int64),
