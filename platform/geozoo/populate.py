@@ -13,7 +13,7 @@ from geozoo.population import CohortJob, choose_engine, load_engine
 from geozoo.population.how import describe_run
 from geozoo.recipe import HYPERPARAMETERS, cohort_size, hyperparameters_of, parse_recipe, plan_members, plan_table
 from geozoo.recipe.describe import shorten
-from geozoo.store import Attempt, ZooHeader, create_zoo, extend_zoo, open_zoo
+from geozoo.store import Attempt, AttemptWriter, ZooHeader, create_zoo, extend_zoo, open_zoo
 from geozoo.store.commit import commit_name
 
 if TYPE_CHECKING:
@@ -155,10 +155,11 @@ def train_cohort(zoo: Zoo, cohort: str, images: ImageSet, threads: int = 1) -> I
     attempt = Attempt.begin(zoo.location, zoo.header, zoo.plan_of(cohort))
     started = time.monotonic()
     try:
-        for progress in load_engine(zoo.header.engine, threads).train(job, images):
-            if progress.block is not None:
-                attempt.append(progress.block.epoch, progress.block.weights, progress.block.metrics)
-            yield progress
+        with AttemptWriter(attempt) as writer:
+            for progress in load_engine(zoo.header.engine, threads).train(job, images):
+                if progress.block is not None:
+                    writer.append(progress.block.epoch, progress.block.weights, progress.block.metrics)
+                yield progress
     except BaseException:
         attempt.abandon()
         raise

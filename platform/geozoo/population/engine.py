@@ -63,7 +63,10 @@ class CohortJob:
 
 @dataclass(frozen=True)
 class Block:
-    """The cohort at one checkpoint: weights ``float32 [members, params]``, metric columns (`METRICS`) ``[members]``."""
+    """The cohort at one checkpoint: weights ``float32 [members, params]``, metric columns (`METRICS`) ``[members]``.
+
+    The arrays are the receiver's: an engine does not write to them again.
+    """
 
     epoch: int
     weights: NDArray[np.float32]

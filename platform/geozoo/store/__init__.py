@@ -9,10 +9,12 @@ from geozoo.store.lease import run_lease
 from geozoo.store.location import Location, open_location, refuse_unsafe_endpoint
 from geozoo.store.split import Split, split_of
 from geozoo.store.verify import Finding, Report, verify
+from geozoo.store.writer import AttemptWriter
 from geozoo.store.zoo import Zoo, open_zoo
 
 __all__ = [
     "Attempt",
+    "AttemptWriter",
     "Commit",
     "Finding",
     "Garbage",
