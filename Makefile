@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= demo
 
-.PHONY: demo test lint format agreement digests help
+.PHONY: demo test lint format bench agreement digests help
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
@@ -33,6 +33,9 @@ lint: $(STAMP) ## format check, lint, types
 format: $(STAMP) ## format and fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## measure beside baselines, write tests/benchmarks/RESULTS.md (half an hour on two cores)
+	$(BIN)/python -m tests.benchmarks
 
 agreement: $(STAMP) ## compare the torch engine with the reference over a short run on MNIST
 	$(BIN)/python tests/benchmarks/engine_agreement.py zoos/mnist_cnn_seed.yaml --members 32 --epochs 2

@@ -51,7 +51,7 @@ def prepare_zoo(recipe: Recipe, url: str, images: ImageSet, *, engine: str = "au
 
 
 def engine_for(recipe: Recipe, images: ImageSet, engine: str = "auto") -> EngineChoice:
-    """The engine of a name or, for ``auto``, the faster one for the largest batch of the recipe: `choose_engine`."""
+    """The engine of a name or, for ``auto``, the faster one for the recipe's largest batch; see `choose_engine`."""
     chosen = [member.hyperparameters for member in plan_members(recipe)]
     network = _network(recipe, images.channels, images.size, images.num_classes, chosen[0].activation)
     return choose_engine(engine, network, max(one.batch_size for one in chosen))
@@ -187,15 +187,18 @@ def work_of(zoo: Zoo, images: ImageSet, cohorts: list[str]) -> Work:
     )
 
 
-def populate_here(zoo: Zoo, images: ImageSet, on_work: Callable[[Work], None]) -> dict[str, str]:
-    """Train the pending cohorts one after the other in this process, with a thread for every core it may use.
+def populate_here(
+    zoo: Zoo, images: ImageSet, on_work: Callable[[Work], None], threads: int | None = None
+) -> dict[str, str]:
+    """Train the pending cohorts one after the other in this process, with ``threads`` (default: one a core).
 
     When the store fails it stops there: returned is the error of that cohort, by cohort; committed cohorts stand.
     """
+    threads = threads or available_cores()
     for cohort in pending_cohorts(zoo):
         size = int((zoo.members["cohort"] == cohort).sum())
         try:
-            for progress in train_cohort(zoo, cohort, images, available_cores()):
+            for progress in train_cohort(zoo, cohort, images, threads):
                 on_work(Work(states=size if progress.block else 0, samples=progress.samples))
         except StoreLostError as error:
             return {cohort: str(error)}
