@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from geozoo.cluster.session import ray_session
 from geozoo.datasets import load_image_set, normalise
 from geozoo.nets import build_network, derive_layout, unflatten
 from geozoo.population.initial import initial_weights
@@ -90,7 +91,6 @@ def _tensors(split: ImageSplit, images: ImageSet) -> Data:
 
 def main(recipe_path: str, folder: str) -> None:
     """Train all members of a recipe, as many at a time as there are cores."""
-    import ray
     from ray import tune
 
     recipe = load_recipe(recipe_path)
@@ -99,7 +99,7 @@ def main(recipe_path: str, folder: str) -> None:
     class Trainable(tune.Trainable):
         def setup(self, config: dict[str, Any]) -> None:
             torch.set_num_threads(1)
-            self.model = Model(recipe, config["seed"], hyperparameters_of(config["member"]))
+            self.model = Model(recipe, config["chosen"]["seed"], hyperparameters_of(config["chosen"]["member"]))
 
         def step(self) -> dict[str, Any]:
             if self.training_iteration:  # the first row is the initialisation
@@ -113,22 +113,21 @@ def main(recipe_path: str, folder: str) -> None:
             raise NotImplementedError("trials are not restored here")
 
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-    ray.init(log_to_driver=False, include_dashboard=False)
     members = [{"seed": one.seed, "member": one.hyperparameters.model_dump()} for one in plan_members(recipe)]
-    results = tune.Tuner(
-        tune.with_resources(Trainable, {"cpu": 1}),
-        param_space=tune.grid_search(members),
-        run_config=tune.RunConfig(
-            name="published",
-            storage_path=str(Path(folder).absolute()),
-            stop={"training_iteration": epochs + 1},
-            verbose=0,
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1),
-        ),
-    ).fit()
+    with ray_session(None):
+        results = tune.Tuner(
+            tune.with_resources(Trainable, {"cpu": 1}),
+            param_space={"chosen": tune.grid_search(members)},
+            run_config=tune.RunConfig(
+                name="published",
+                storage_path=str(Path(folder).absolute()),
+                stop={"training_iteration": epochs + 1},
+                verbose=0,
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=1),
+            ),
+        ).fit()
     if results.errors:
         raise SystemExit(f"{len(results.errors)} trials failed: {results.errors[0]}")
-    ray.shutdown()
 
 
 if __name__ == "__main__":
