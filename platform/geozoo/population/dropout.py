@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from geozoo.population.streams import MASK, UNIFORM_BITS, Stream, absorb, keep_threshold, stream_key
+from geozoo.population.streams import MASK, UNIFORM_BITS, Stream, Word, absorb, keep_threshold, stream_key
 
 
 class StreamDropout(nn.Module):
@@ -50,6 +50,6 @@ def dropout_rates(rates: Tensor) -> tuple[Tensor, Tensor]:
     return thresholds, 1 / (1 - rates.double())
 
 
-def dropout_keys(layers: dict[str, StreamDropout], seeds: Tensor, epoch: int, step: int) -> dict[str, Tensor]:
-    """The keys ``[members]`` of every dropout layer at one training step."""
+def dropout_keys(layers: dict[str, StreamDropout], seeds: Tensor, epoch: Word, step: Word) -> dict[str, Tensor]:
+    """The keys ``[members]`` of every dropout layer at one training step; epoch and step are numbers or tensors."""
     return {name: stream_key(seeds, Stream.DROPOUT, epoch, step, layer.layer) for name, layer in layers.items()}

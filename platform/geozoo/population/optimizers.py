@@ -2,7 +2,8 @@
 
 The cohort forms act on flat weights ``[members, params]`` in place, with hyper-parameters of shape ``[members, 1]``;
 they follow the update rules of `torch.optim` at its defaults (Adam, AdamW: betas 0.9, 0.999, eps 1e-8; RMSprop: alpha
-0.99, eps 1e-8, not centred; SGD: no dampening, no Nesterov). SGD and RMSprop read ``momentum``, the Adams do not.
+0.99, eps 1e-8, not centred; SGD: no dampening, no Nesterov). SGD and RMSprop read ``momentum``, the Adams do not. No
+step reads a number back from the device, so that it can be part of a CUDA graph.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class CohortAdam:
     def __init__(self, settings: CohortSettings, weights: Tensor, *, decoupled: bool = False) -> None:
         self.settings = settings
         self.decoupled = decoupled
-        self.steps = 0
+        self.steps = torch.zeros((), dtype=torch.float64, device=weights.device)
         self.mean = torch.zeros_like(weights)
         self.square = torch.zeros_like(weights)
 
@@ -72,7 +73,7 @@ class CohortAdam:
         self.mean.lerp_(gradients, 1 - BETA1)
         self.square.mul_(BETA2).addcmul_(gradients, gradients, value=1 - BETA2)
         step_size = self.settings.lr / (1 - BETA1**self.steps)
-        denominator = (self.square.sqrt() / (1 - BETA2**self.steps) ** 0.5).add_(ADAM_EPS)
+        denominator = (self.square.sqrt() / (1 - BETA2**self.steps).sqrt()).add_(ADAM_EPS)
         weights.addcdiv_(self.mean * step_size, denominator, value=-1)
 
 

@@ -48,14 +48,14 @@ def absorb(state: Word, word: Word) -> Word:
     return mix(((state + GOLDEN) & MASK) ^ word)
 
 
-def stream_key(seed: Word, stream: Stream, epoch: int = 0, step: int = 0, layer: int = 0) -> Word:
+def stream_key(seed: Word, stream: Stream, epoch: Word = 0, step: Word = 0, layer: Word = 0) -> Word:
     """The state after the words that are common to a layer's whole batch; ``seed`` may be an array of members."""
     state = absorb(absorb(seed * 0, seed), int(stream))
     return absorb(absorb(absorb(state, epoch), step), layer)
 
 
 def counter_hash(
-    seed: Word, stream: Stream, epoch: int = 0, step: int = 0, layer: int = 0, sample: Word = 0, unit: Word = 0
+    seed: Word, stream: Stream, epoch: Word = 0, step: Word = 0, layer: Word = 0, sample: Word = 0, unit: Word = 0
 ) -> Word:
     """The 32-bit random number at one place; any of the arrays given broadcast."""
     return absorb(absorb(stream_key(seed, stream, epoch, step, layer), sample), unit)

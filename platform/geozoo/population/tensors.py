@@ -30,6 +30,18 @@ def single_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def tensor_float_32(allowed: bool) -> Iterator[None]:
+    """Allow or forbid TF32 products on a GPU (torch allows it in convolutions) and put the old settings back."""
+    products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, convolutions.allow_tf32
+    products.allow_tf32 = convolutions.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        products.allow_tf32, convolutions.allow_tf32 = before
+
+
 @dataclass(frozen=True)
 class Pixels:
     """Turns rows of a split into network inputs of one dtype: the torch form of `geozoo.datasets.normalise`."""
@@ -38,10 +50,10 @@ class Pixels:
     std: Tensor
 
     @classmethod
-    def of(cls, images: ImageSet, dtype: torch.dtype) -> Pixels:
+    def of(cls, images: ImageSet, dtype: torch.dtype, device: str = "cpu") -> Pixels:
         """Take mean and standard deviation from an image set."""
-        mean, std = (torch.tensor(values, dtype=dtype).view(-1, 1, 1) for values in (images.mean, images.std))
-        return cls(mean, std)
+        values = (torch.tensor(one, dtype=dtype, device=device).view(-1, 1, 1) for one in (images.mean, images.std))
+        return cls(*values)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Map ``uint8 [..., channels, size, size]`` to normalised numbers."""
