@@ -54,7 +54,7 @@ def engine_for(recipe: Recipe, images: ImageSet, engine: str = "auto") -> Engine
     """The engine of a name or, for ``auto``, the faster one for the recipe's largest batch; see `choose_engine`."""
     chosen = [member.hyperparameters for member in plan_members(recipe)]
     network = _network(recipe, images.channels, images.size, images.num_classes, chosen[0].activation)
-    return choose_engine(engine, network, max(one.batch_size for one in chosen))
+    return choose_engine(engine, network, max(one.batch_size for one in chosen), recipe.training)
 
 
 def _network(recipe: Recipe, channels: int, size: int, classes: int, activation: str) -> dict[str, Any]:
@@ -139,8 +139,11 @@ def cohort_job(zoo: Zoo, cohort: str) -> CohortJob:
         seeds=seeds,
         hyperparameters=hyperparameters,
         checkpoints=zoo.header.checkpoints,
+        epochs=recipe.training.epochs,
         evaluation=recipe.evaluation,
         precision=zoo.header.precision,
+        schedule=recipe.training.schedule,
+        augmentation=recipe.training.augmentation,
     )
 
 

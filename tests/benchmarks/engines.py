@@ -10,7 +10,7 @@ import torch
 
 from geozoo.datasets import DatasetOptions, ImageSet, SplitLimits, load_image_set
 from geozoo.population import choose_engine, load_engine
-from geozoo.recipe.model import Evaluation
+from geozoo.recipe.model import Evaluation, Training
 from tests.benchmarks.loop import Timed, train_one
 from tests.benchmarks.results import Result, count, ratios, spread
 from tests.support.population import cohort_job, hyperparameters
@@ -76,7 +76,7 @@ def _row(network: str, images: ImageSet, members: int, batch_size: int) -> list[
         spread(ratios(totals["lanes"], totals["loop"])),
         f"{min(shares['loop']):.0f} %, {min(shares['lanes']):.0f} %",
         spread(ratios(seconds["lanes"], seconds["torch"])),
-        choose_engine("auto", job.network, batch_size).engine,
+        choose_engine("auto", job.network, batch_size, Training(epochs=1)).engine,
     ]
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torchvision.models import resnet18
 
 from geozoo.errors import NetworkError
 from geozoo.nets import (
@@ -41,6 +42,23 @@ def test_parameter_counts_are_the_published_ones(
         lengths[owner] = lengths.get(owner, 0) + slot.size
     assert list(lengths.values()) == layers
     assert module(torch.zeros(2, channels, size, size)).shape == (2, classes)
+
+
+@pytest.mark.parametrize(("classes", "parameters"), [(10, 11_173_962), (100, 11_220_132), (200, 11_271_432)])
+def test_resnet18_is_torchvisions_with_a_start_for_small_images(classes: int, parameters: int) -> None:
+    """The counts, written out: torchvision's 11,689,512 less 513,000 of its last layer and 7,680 of its first."""
+    module = build_network("resnet18", channels=3, size=32, classes=classes, activation="relu", dropout=0.5)
+    assert sum(p.numel() for p in module.parameters()) == parameters == 11_689_512 - 513_000 - 7_680 + 513 * classes
+    theirs = {name: tensor.shape for name, tensor in resnet18(num_classes=classes).state_dict().items()}
+    ours = {name: tensor.shape for name, tensor in module.state_dict().items()}
+    assert list(ours) == list(theirs)
+    assert {name for name in ours if ours[name] != theirs[name]} == {"conv1.weight"}
+    statistics = sum(2 * part.num_features for part in module.modules() if isinstance(part, nn.BatchNorm2d))
+    assert num_parameters(derive_layout(module)) == parameters + statistics
+    images = torch.randn(3, 3, 32, 32)
+    features = torch.nn.Sequential(*list(module.eval().children())[:-2])(images)
+    assert features.shape == (3, 512, 4, 4)
+    torch.testing.assert_close(module(images), module.fc(features.mean((2, 3))))
 
 
 def published_cnn_s(dropout: float) -> nn.Module:

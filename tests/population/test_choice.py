@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from torch import nn
 
@@ -7,6 +9,7 @@ from geozoo.errors import InputError
 from geozoo.nets import NETWORKS
 from geozoo.nets.registry import NetworkRecord
 from geozoo.population import EngineChoice, choice, choose_engine
+from geozoo.recipe.model import Training
 
 
 @pytest.fixture(autouse=True)
@@ -14,9 +17,9 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "_has_gpu", lambda: False)
 
 
-def choose(name: str = "auto", batch_size: int = 10, network: str = "tetris_mlp") -> EngineChoice:
+def choose(name: str = "auto", batch_size: int = 10, network: str = "tetris_mlp", **training: Any) -> EngineChoice:
     arguments = {"name": network, "channels": 1, "size": 4, "classes": 4, "activation": "relu"}
-    return choose_engine(name, arguments, batch_size)
+    return choose_engine(name, arguments, batch_size, Training(epochs=1, **training))
 
 
 def add_network(patch: pytest.MonkeyPatch, *layers: nn.Module) -> None:
@@ -35,7 +38,8 @@ def test_the_faster_one_is_chosen_by_the_nearest_batch_size(monkeypatch: pytest.
 
 def test_a_gpu_and_an_unknown_layer_go_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     add_network(monkeypatch, nn.Flatten(), nn.Linear(16, 4), nn.BatchNorm1d(4))
-    assert choose(network="new") == EngineChoice("torch", "lanes does not know all layers of new")
+    assert choose(network="new").engine == "torch"
+    assert choose(network="new").reason.startswith("the lanes engine has no layer BatchNorm1d")
     monkeypatch.setattr(choice, "_has_gpu", lambda: True)
     assert choose() == EngineChoice("torch", "there is a GPU")
 
@@ -49,6 +53,16 @@ def test_a_named_engine_is_taken_or_refused(monkeypatch: pytest.MonkeyPatch) -> 
         choose("warp")
 
 
+@pytest.mark.parametrize(
+    "training", [{"precision": "bfloat16"}, {"schedule": "onecycle"}, {"augmentation": "crop_flip"}]
+)
+def test_what_lanes_cannot_do_goes_to_torch(training: dict[str, str]) -> None:
+    ((name, value),) = training.items()
+    assert choose(**training) == EngineChoice("torch", f"the lanes engine has no {name} {value}")
+    with pytest.raises(InputError, match=f"the lanes engine has no {name} {value}: choose --engine torch"):
+        choose("lanes", **training)
+
+
 def test_a_network_without_measurements_is_said_to_have_none(monkeypatch: pytest.MonkeyPatch) -> None:
     add_network(monkeypatch, nn.Flatten(), nn.Linear(16, 4))
     assert choose(network="new").engine == "lanes"
@@ -59,7 +73,7 @@ def test_a_network_without_measurements_is_said_to_have_none(monkeypatch: pytest
 def test_the_measured_networks_go_to_lanes_at_batch_ten(network: str) -> None:
     size, classes = {"tetris_mlp": (4, 4), "cnn_l": (32, 10)}.get(network, (28, 10))
     arguments = {"name": network, "channels": 1, "size": size, "classes": classes, "activation": "relu"}
-    assert choose_engine("auto", arguments, 10).engine == "lanes"
+    assert choose_engine("auto", arguments, 10, Training(epochs=1)).engine == "lanes"
 
 
 def test_measured_networks_exist() -> None:

@@ -62,6 +62,16 @@ def test_unterthiner_biases_start_at_zero() -> None:
     assert all((row[slot.span] == 0).all() for slot in layout if slot.role == "bias")
 
 
+def test_batch_norm_starts_as_the_identity() -> None:
+    network = {"name": "resnet18", "channels": 3, "size": 16, "classes": 10, "activation": "relu"}
+    layout = derive_layout(build_network(**network))
+    (row,) = initial_weights(network, [1], [hyperparameters(init="normal")])
+    starts = {"weight": 1, "bias": 0, "running_mean": 0, "running_var": 1}
+    norms = [slot for slot in layout if slot.kind == "batchnorm2d"]
+    assert len(norms) == 20 * len(starts)
+    assert all((row[slot.span] == starts[slot.name.rpartition(".")[2]]).all() for slot in norms)
+
+
 def test_weights_depend_on_seed_and_initialiser_alone() -> None:
     members = [hyperparameters(), hyperparameters(lr=1e-1, dropout=0.5), hyperparameters(init="normal")]
     first, second, third = initial_weights(CNN_S, [5, 5, 5], members)

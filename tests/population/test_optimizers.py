@@ -25,11 +25,7 @@ def test_fifty_cohort_updates_equal_torch_optim(name: str) -> None:
     weights = torch.randn(len(members), 17, dtype=torch.float64)
     singles = [row.clone().requires_grad_() for row in weights]
     optimizers = [OPTIMIZERS[name].reference([single], m) for single, m in zip(singles, members, strict=True)]
-    column = {
-        field: torch.tensor([[getattr(m, field)] for m in members], dtype=torch.float64)
-        for field in ("lr", "weight_decay", "momentum")
-    }
-    cohort = OPTIMIZERS[name].cohort(CohortSettings(**column), weights)
+    cohort = OPTIMIZERS[name].cohort(CohortSettings.of(members, torch.float64), weights)
     for _ in range(50):
         gradients = torch.randn_like(weights)
         for single, optimizer, gradient in zip(singles, optimizers, gradients, strict=True):

@@ -295,3 +295,12 @@ def test_the_shard_of_a_plan_is_that_of_the_store() -> None:
 def test_a_catalogue_recipe_can_be_cut_to_a_few_members() -> None:
     recipe = load_recipe(REPOSITORY / "zoos" / "digits_cnn.yaml", ["population.members=5"])
     assert len(plan_members(recipe)) == 5
+
+
+def test_fields_that_came_later_leave_the_ids_of_members_alone() -> None:
+    plain = make_recipe()
+    assert set(plain.identity()["training"]) == {"epochs", "checkpoints", "precision"}
+    for later in ({"schedule": "onecycle"}, {"augmentation": "crop_flip"}):
+        other = make_recipe(training=plain.training.model_dump(mode="json") | later)
+        assert later.items() <= other.identity()["training"].items()
+        assert plan_members(other)[0].id != plan_members(plain)[0].id

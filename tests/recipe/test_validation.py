@@ -57,7 +57,10 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     (training(epochs=True), ["training.epochs", "(got True)"]),
     (training(epochs=None), ["training.epochs", "(got None)"]),
     (training(epochs=0), ["training.epochs: input should be greater than or equal to 1 (got 0)"]),
-    (training(precision="float16"), ["training.precision", "'float32' or 'float64'", "(got 'float16')"]),
+    (
+        training(precision="float16"),
+        ["training.precision", "'float32', 'float64', 'tf32' or 'bfloat16'", "(got 'float16')"],
+    ),
     (recipe_tree(dataset="digits"), ["dataset should have fields of its own (got 'digits')", "key: value"]),
     (recipe_tree(training=[1]), ["training should have fields of its own (got [1])"]),
     (recipe_tree(name="My Zoo"), ["name", "pattern", "(got 'My Zoo')"]),

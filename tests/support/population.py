@@ -68,6 +68,7 @@ def cohort_job(
         seeds=seeds,
         hyperparameters=tuple(members),
         checkpoints=tuple(range(epochs + 1)),
+        epochs=epochs,
         evaluation=Evaluation(),
         precision=precision,
     )

@@ -75,6 +75,13 @@ def flatten(state: dict[str, Tensor], layout: Layout) -> Tensor:
     return torch.cat([state[slot.name].detach().reshape(-1) for slot in layout])
 
 
+def load_flat(module: nn.Module, vector: Tensor, layout: Layout) -> None:
+    """Set a module's tensors from its flat vector ``[params]``, in their own dtype; integer buffers stay."""
+    state = module.state_dict()
+    for name, tensor in unflatten(vector, layout).items():
+        state[name].copy_(tensor)
+
+
 def unflatten(vector: Tensor, layout: Layout) -> dict[str, Tensor]:
     """Cut flat vectors ``[..., params]`` into views ``[..., *shape]`` by tensor name."""
     import torch

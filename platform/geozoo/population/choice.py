@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from geozoo.errors import InputError
 from geozoo.nets import build_network
 from geozoo.population.dropout import StreamDropout
 from geozoo.population.engine import find_engine
+
+if TYPE_CHECKING:
+    from geozoo.recipe.model import Training
 
 SPEED_UPS: dict[str, dict[int, float]] = {
     "cnn_s": {10: 8.6, 32: 7.6, 128: 8.5, 512: 10.3},
@@ -31,26 +34,26 @@ class EngineChoice:
     reason: str
 
 
-def choose_engine(name: str, network: dict[str, Any], batch_size: int) -> EngineChoice:
-    """Choose the engine for a network, given as in `geozoo.population.CohortJob`, and a batch size.
+def choose_engine(name: str, network: dict[str, Any], batch_size: int, training: Training) -> EngineChoice:
+    """Choose the engine for a network, given as in `geozoo.population.CohortJob`, a batch size and a way of training.
 
-    ``auto`` takes ``torch`` where there is a GPU or a layer that ``lanes`` does not know, else the faster one by
+    ``auto`` takes ``torch`` where there is a GPU or something that ``lanes`` does not know, else the faster one by
     `SPEED_UPS`: the row of the network at the nearest batch size; a network without a row goes to ``lanes``.
 
     Raises:
-        InputError: there is no engine of that name, or it cannot train this network.
+        InputError: there is no engine of that name, or it cannot train this network in this way.
     """
     module = build_network(**network, make_dropout=StreamDropout)
     shape = network["channels"], network["size"]
     if name != "auto":
-        find_engine(name).fits(module, *shape)
+        find_engine(name).fits(module, *shape, training)
         return EngineChoice(name, "asked for")
     if _has_gpu():
         return EngineChoice("torch", "there is a GPU")
     try:
-        find_engine("lanes").fits(module, *shape)
-    except InputError:
-        return EngineChoice("torch", f"lanes does not know all layers of {network['name']}")
+        find_engine("lanes").fits(module, *shape, training)
+    except InputError as error:
+        return EngineChoice("torch", str(error).partition(": choose")[0])
     rows = SPEED_UPS.get(network["name"])
     if rows is None:
         return EngineChoice("lanes", f"{network['name']} is not in the table of measurements, where lanes mostly leads")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from geozoo.datasets import ImageSet, ImageSplit
     from geozoo.recipe import HyperParameters
-    from geozoo.recipe.model import Evaluation
+    from geozoo.recipe.model import Evaluation, Training
 
 SPLITS = ("train", "validation", "test")
 RUNNING_METRICS = ("running_train_loss", "running_train_accuracy", "running_generalization_gap")
@@ -35,7 +35,8 @@ class CohortJob:
     ``network`` are the arguments of `geozoo.nets.build_network` without ``dropout``; ``initial`` the initial weights
     ``float32 [members, params]``; ``seeds`` and ``hyperparameters`` have one entry a member. ``checkpoints`` are the
     epochs at which a block is wanted, in rising order, 0 being the initialisation; training goes up to the last.
-    ``evaluation`` limits the images of each split a block is evaluated on. ``precision`` is float32 or float64.
+    ``evaluation`` limits the images of each split a block is evaluated on. ``epochs`` is the length of the
+    ``schedule``; it, ``augmentation`` and ``precision`` are those of `geozoo.recipe.model.Training`.
     """
 
     network: dict[str, Any]
@@ -43,8 +44,11 @@ class CohortJob:
     seeds: NDArray[np.int64]
     hyperparameters: tuple[HyperParameters, ...]
     checkpoints: tuple[int, ...]
+    epochs: int
     evaluation: Evaluation
     precision: str = "float32"
+    schedule: str = "constant"
+    augmentation: str = "none"
 
     @property
     def optimizer(self) -> str:
@@ -55,6 +59,10 @@ class CohortJob:
     def batch_size(self) -> int:
         """The batch size all members share."""
         return self.hyperparameters[0].batch_size
+
+    def total_steps(self, images: ImageSet) -> int:
+        """Batches of all epochs."""
+        return self.epochs * -(-len(images.train) // self.batch_size)
 
     def evaluated(self, images: ImageSet) -> dict[str, ImageSplit]:
         """The images a block is evaluated on, by split."""
@@ -100,14 +108,14 @@ class EngineRecord:
     """One engine by name.
 
     ``load(threads)`` imports what it needs and makes it, to compute so many members at a time where it can.
-    ``fits(module, channels, size)`` raises `InputError` for a network it cannot train; ``warm_up(precision)`` does
-    what is done once a machine, so that no training waits for it.
+    ``fits(module, channels, size, training)`` raises `InputError` for a network or a way of training it cannot do;
+    ``warm_up(precision)`` does what is done once a machine, so that no training waits for it.
     """
 
     name: str
     summary: str
     load: Callable[[int], Engine] = field(repr=False)
-    fits: Callable[[Module, int, int], None] = field(repr=False, default=lambda module, channels, size: None)
+    fits: Callable[[Module, int, int, Training], None] = field(repr=False, default=lambda *arguments: None)
     warm_up: Callable[[str], None] = field(repr=False, default=lambda precision: None)
 
 
@@ -118,9 +126,9 @@ def _load_reference(threads: int) -> Engine:
 
 
 def _load_torch(threads: int) -> Engine:
-    from geozoo.population.stacked import StackedEngine
+    from geozoo.population.torch_engine import TorchEngine
 
-    return StackedEngine()
+    return TorchEngine()
 
 
 def _load_lanes(threads: int) -> Engine:
@@ -129,9 +137,13 @@ def _load_lanes(threads: int) -> Engine:
     return LanesEngine(threads)
 
 
-def _lanes_fit(module: Module, channels: int, size: int) -> None:
+def _lanes_fit(module: Module, channels: int, size: int, training: Training) -> None:
     from geozoo.population.lanes.lowering import lower
 
+    known = {"precision": ("float32", "float64"), "schedule": ("constant",), "augmentation": ("none",)}
+    for name, values in known.items():
+        if (chosen := getattr(training, name)) not in values:
+            raise InputError(f"the lanes engine has no {name} {chosen}: choose --engine torch for this recipe.")
     lower(module, channels, size, 1, training=True)
 
 
@@ -145,7 +157,7 @@ ENGINES: dict[str, EngineRecord] = {
     record.name: record
     for record in (
         EngineRecord("reference", "a plain loop over members with torch.optim: the ground truth", _load_reference),
-        EngineRecord("torch", "all members of a cohort stacked, with torch.func", _load_torch),
+        EngineRecord("torch", "members stacked with torch.func, large ones one by one, on a CPU or GPU", _load_torch),
         EngineRecord(
             "lanes",
             "compiled for this CPU, the images of a batch side by side in vectors",

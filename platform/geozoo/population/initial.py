@@ -22,8 +22,8 @@ def initial_weights(
     """Draw the initial weights of members, ``float32 [members, params]``.
 
     Every weight matrix or kernel is filled by the member's initialiser (`torch.nn.init`) from one generator seeded by
-    the member's seed; every bias starts at the network's constant, 0.01 in the published zoos. Members with one seed
-    and one initialiser start from the same weights, whatever else differs.
+    the member's seed; every bias starts at the network's constant, 0.01 in the published zoos; BatchNorm starts as the
+    identity. Members with one seed and one initialiser start from the same weights, whatever else differs.
 
     Args:
         network: arguments of `geozoo.nets.build_network`.
@@ -42,6 +42,8 @@ def initial_weights(
         generator = torch.Generator().manual_seed(counter_hash(int(seed), Stream.INITIALISATION))
         initialise = find_initialiser(chosen.init)
         for slot in layout:
+            if "norm" in slot.kind:
+                continue
             if slot.role == "bias":
                 state[slot.name].fill_(bias)
             elif slot.role == "weight":

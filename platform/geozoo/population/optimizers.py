@@ -2,20 +2,20 @@
 
 The cohort forms act on flat weights ``[members, params]`` in place, with hyper-parameters of shape ``[members, 1]``;
 they follow the update rules of `torch.optim` at its defaults (Adam, AdamW: betas 0.9, 0.999, eps 1e-8; RMSprop: alpha
-0.99, eps 1e-8, not centred; SGD: no dampening, no Nesterov). SGD and RMSprop read ``momentum``, the Adams do not. No
-step reads a number back from the device, so that it can be part of a CUDA graph.
+0.99, eps 1e-8, not centred; SGD: no dampening, no Nesterov). No step reads a number back from the device, so that it
+can be part of a CUDA graph.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from geozoo.recipe import HyperParameters
 
@@ -25,11 +25,29 @@ ALPHA, RMSPROP_EPS = 0.99, 1e-8
 
 @dataclass(frozen=True)
 class CohortSettings:
-    """Per-member settings, each ``[members, 1]`` in the dtype of the weights."""
+    """Per-member settings, each ``[members, 1]`` in the dtype of the weights; a schedule writes into them.
+
+    ``momentum`` is read by SGD and RMSprop, ``beta1`` (float64) by the Adams.
+    """
 
     lr: Tensor
     weight_decay: Tensor
     momentum: Tensor
+    beta1: Tensor
+
+    @classmethod
+    def of(cls, members: Sequence[HyperParameters], dtype: torch.dtype, device: str | torch.device = "cpu") -> Self:
+        """The settings of some members."""
+
+        def column(values: Iterable[float], dtype: torch.dtype = dtype) -> Tensor:
+            return torch.tensor(list(values), dtype=dtype, device=device)[:, None]
+
+        return cls(
+            lr=column(member.lr for member in members),
+            weight_decay=column(member.weight_decay for member in members),
+            momentum=column(member.momentum for member in members),
+            beta1=column((BETA1 for _ in members), torch.float64),
+        )
 
 
 class CohortOptimizer(Protocol):
@@ -70,9 +88,10 @@ class CohortAdam:
             weights.mul_(1 - self.settings.lr * self.settings.weight_decay)
         else:
             gradients.addcmul_(weights, self.settings.weight_decay)
-        self.mean.lerp_(gradients, 1 - BETA1)
+        beta1 = self.settings.beta1
+        self.mean.lerp_(gradients, (1 - beta1).to(weights.dtype))
         self.square.mul_(BETA2).addcmul_(gradients, gradients, value=1 - BETA2)
-        step_size = self.settings.lr / (1 - BETA1**self.steps)
+        step_size = self.settings.lr / (1 - beta1**self.steps).to(weights.dtype)
         denominator = (self.square.sqrt() / (1 - BETA2**self.steps).sqrt()).add_(ADAM_EPS)
         weights.addcdiv_(self.mean * step_size, denominator, value=-1)
 

@@ -8,13 +8,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from geozoo.nets import build_network, derive_layout, flatten, unflatten
+from geozoo.nets import build_network, derive_layout, flatten, load_flat
+from geozoo.population.augmentation import AUGMENTATIONS
 from geozoo.population.dropout import StreamDropout, dropout_keys, dropout_layers, dropout_rates
 from geozoo.population.engine import Block, CohortJob, Progress
 from geozoo.population.metrics import Tally, block_metrics
 from geozoo.population.optimizers import OPTIMIZERS
+from geozoo.population.schedules import torch_schedule
 from geozoo.population.streams import data_order
-from geozoo.population.tensors import Pixels, image_losses, right_answers, single_thread, split_tensors
+from geozoo.population.tensors import (
+    Pixels,
+    arithmetic,
+    autocast,
+    image_losses,
+    right_answers,
+    split_tensors,
+    weights_dtype,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,23 +37,31 @@ EVALUATION_BATCH = 500
 class Learner:
     """One member: its module, its optimiser, and whether its weights are finite."""
 
-    def __init__(self, job: CohortJob, row: int) -> None:
+    def __init__(self, job: CohortJob, row: int, total_steps: int) -> None:
         self.seed = torch.tensor(int(job.seeds[row]))
         self.module = build_network(**job.network, make_dropout=StreamDropout)
         self.layout = derive_layout(self.module)
-        self.module.load_state_dict(unflatten(torch.from_numpy(job.initial[row].copy()), self.layout))
-        self.module.to(getattr(torch, job.precision))
+        self.module.to(weights_dtype(job.precision))
+        load_flat(self.module, torch.from_numpy(job.initial[row].copy()), self.layout)
         self.dropouts = dropout_layers(self.module)
         hyperparameters = job.hyperparameters[row]
         thresholds, scales = dropout_rates(torch.tensor([hyperparameters.dropout], dtype=torch.float64))
         for layer in self.dropouts.values():
             layer.threshold, layer.scale = thresholds[0], scales[0]
         self.optimizer = OPTIMIZERS[hyperparameters.optimizer].reference(self.module.parameters(), hyperparameters)
+        self.schedule = torch_schedule(job, self.optimizer, total_steps)
+        self.precision = job.precision
         self.finite = bool(self.stored().isfinite().all())
 
     def stored(self) -> Tensor:
         """The flat weights ``[params]`` as a block gives them: float32."""
         return flatten(self.module.state_dict(), self.layout).float()
+
+    def logits(self, images: Tensor) -> Tensor:
+        """The network's outputs, in the dtype of its weights."""
+        with autocast(self.precision, "cpu"):
+            outputs: Tensor = self.module(images)
+        return outputs.to(images.dtype)
 
     def step(self, images: Tensor, labels: Tensor, epoch: int, step: int) -> tuple[float, int]:
         """Train on one batch; return the sums of losses and of right answers before the update."""
@@ -51,17 +69,19 @@ class Learner:
             self.dropouts[name].key = key
         self.module.train()
         self.optimizer.zero_grad()
-        logits = self.module(images)
+        logits = self.logits(images)
         loss = nn.functional.cross_entropy(logits, labels)
         loss.backward()
         self.optimizer.step()
+        if self.schedule is not None:
+            self.schedule.step()
         return loss.item() * len(labels), int(right_answers(logits.detach(), labels).sum())
 
     def evaluate(self, images: Tensor, labels: Tensor) -> tuple[float, int]:
         """Return the sums of losses and of right answers in evaluation mode."""
         self.module.eval()
         with torch.no_grad():
-            logits = self.module(images)
+            logits = self.logits(images)
         return float(image_losses(logits, labels).double().sum()), int(right_answers(logits, labels).sum())
 
 
@@ -70,9 +90,9 @@ class ReferenceEngine:
 
     def train(self, job: CohortJob, images: ImageSet) -> Iterator[Progress]:
         """See `geozoo.population.engine.Engine.train`."""
-        with single_thread():
-            learners = [Learner(job, row) for row in range(len(job.seeds))]
-            pixels = Pixels.of(images, getattr(torch, job.precision))
+        with arithmetic(job.precision):
+            learners = [Learner(job, row, job.total_steps(images)) for row in range(len(job.seeds))]
+            pixels = Pixels.of(images, weights_dtype(job.precision))
             if 0 in job.checkpoints:
                 yield Progress(0, _block(0, learners, job, images, pixels, None))
             for epoch in range(1, job.checkpoints[-1] + 1):
@@ -86,6 +106,7 @@ def _train_epoch(
     epoch: int, learners: list[Learner], job: CohortJob, images: ImageSet, pixels: Pixels, running: Tally
 ) -> Iterator[Progress]:
     train_images, train_labels = split_tensors(images.train)
+    augment = AUGMENTATIONS[job.augmentation]
     orders = torch.from_numpy(data_order(job.seeds, epoch, len(images.train)))
     losses, correct = np.zeros(len(learners)), np.zeros(len(learners), dtype=np.int64)
     for row, learner in enumerate(learners):
@@ -93,7 +114,8 @@ def _train_epoch(
             losses[row] = np.nan
             continue
         for step, batch in enumerate(orders[row].split(job.batch_size)):
-            loss, right = learner.step(pixels(train_images[batch]), train_labels[batch], epoch, step)
+            shown = augment(train_images[batch], learner.seed, epoch, step)
+            loss, right = learner.step(pixels(shown), train_labels[batch], epoch, step)
             losses[row] += loss
             correct[row] += right
             yield Progress(len(batch))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -20,26 +20,33 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def single_thread() -> Iterator[None]:
-    """Run torch in one thread and put the old number back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def arithmetic(precision: str) -> Iterator[None]:
+    """Run torch in one thread, with products of TF32 on a GPU if ``precision`` says so; put the old settings back.
 
-
-@contextmanager
-def tensor_float_32(allowed: bool) -> Iterator[None]:
-    """Allow or forbid TF32 products on a GPU (torch allows it in convolutions) and put the old settings back."""
+    By itself torch allows TF32 in convolutions.
+    """
     products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = products.allow_tf32, convolutions.allow_tf32
-    products.allow_tf32 = convolutions.allow_tf32 = allowed
+    before = torch.get_num_threads(), products.allow_tf32, convolutions.allow_tf32
+    torch.set_num_threads(1)
+    products.allow_tf32 = convolutions.allow_tf32 = precision == "tf32"
     try:
         yield
     finally:
-        products.allow_tf32, convolutions.allow_tf32 = before
+        threads, products.allow_tf32, convolutions.allow_tf32 = before
+        torch.set_num_threads(threads)
+
+
+def weights_dtype(precision: str) -> torch.dtype:
+    """What weights and their updates are computed in."""
+    return torch.float64 if precision == "float64" else torch.float32
+
+
+def autocast(precision: str, device: str) -> torch.autocast:
+    """Inside, a network computes in bfloat16 where ``precision`` says so and autocast deems it safe.
+
+    Casts of weights are not kept, since a CUDA graph would keep them for good.
+    """
+    return torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16", cache_enabled=False)
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ class Pixels:
     std: Tensor
 
     @classmethod
-    def of(cls, images: ImageSet, dtype: torch.dtype, device: str = "cpu") -> Pixels:
+    def of(cls, images: ImageSet, dtype: torch.dtype, device: str = "cpu") -> Self:
         """Take mean and standard deviation from an image set."""
         values = (torch.tensor(one, dtype=dtype, device=device).view(-1, 1, 1) for one in (images.mean, images.std))
         return cls(*values)
@@ -58,6 +65,20 @@ class Pixels:
     def __call__(self, images: Tensor) -> Tensor:
         """Map ``uint8 [..., channels, size, size]`` to normalised numbers."""
         return (images.to(self.mean.dtype) / 255 - self.mean) / self.std
+
+
+@dataclass(frozen=True)
+class Resident:
+    """One split on a device: images ``uint8 [n, channels, size, size]`` and labels ``int64 [n]``."""
+
+    images: Tensor
+    labels: Tensor
+
+    @classmethod
+    def of(cls, split: ImageSplit, device: str) -> Self:
+        """Copy a split to a device, or view it where it is there."""
+        images, labels = split_tensors(split)
+        return cls(images.to(device), labels.to(device))
 
 
 def split_tensors(split: ImageSplit) -> tuple[Tensor, Tensor]:

@@ -54,16 +54,21 @@ def _every_or_list(value: Any) -> Any:
 
 
 class Training(Frozen):
-    """How every member is trained: cross-entropy, constant learning rate, no augmentation.
+    """How every member is trained, with cross-entropy.
 
     ``checkpoints`` lists the epochs whose states and metrics are stored (0 is the initialisation); ``every`` stores
-    all.
-    ``precision`` is the arithmetic of the engine; weights are stored as ``store.dtype`` either way.
+    all. ``precision`` is the arithmetic of the engine: ``tf32`` is float32 that allows products of TF32 on a GPU,
+    ``bfloat16`` keeps weights and updates in float32 and computes the network under autocast; weights are stored as
+    ``store.dtype`` either way. ``schedule`` ``onecycle`` is `torch.optim.lr_scheduler.OneCycleLR` at its defaults,
+    stepped after every batch, with the member's ``lr`` as its maximum. ``augmentation`` ``crop_flip`` moves every
+    training image by up to four pixels and mirrors every other one: see `geozoo.population.augmentation`.
     """
 
     epochs: Count
     checkpoints: Annotated[Literal["every"] | tuple[int, ...], BeforeValidator(_every_or_list)] = "every"
-    precision: Literal["float32", "float64"] = "float32"
+    precision: Literal["float32", "float64", "tf32", "bfloat16"] = "float32"
+    schedule: Literal["constant", "onecycle"] = "constant"
+    augmentation: Literal["none", "crop_flip"] = "none"
 
     @field_validator("checkpoints")
     @classmethod
@@ -79,6 +84,10 @@ class Training(Frozen):
     def checkpoint_epochs(self) -> tuple[int, ...]:
         """The epochs stored, in order."""
         return tuple(range(self.epochs + 1)) if self.checkpoints == "every" else self.checkpoints
+
+
+ADDED_TRAINING_FIELDS = {"schedule": "constant", "augmentation": "none"}
+"""Fields that came after the first zoos: at these values they do not enter the ids of members, which stay."""
 
 
 class Evaluation(Frozen):
@@ -141,7 +150,11 @@ class Recipe(Frozen):
     def identity(self) -> dict[str, Any]:
         """What decides how a member is trained and evaluated, as JSON values, besides its hyper-parameters and seed."""
         sections = {"dataset", "network", "training", "evaluation"}
-        return self.model_dump(mode="json", include=sections, exclude={"dataset": {"path"}})
+        tree = self.model_dump(mode="json", include=sections, exclude={"dataset": {"path"}})
+        for field, default in ADDED_TRAINING_FIELDS.items():
+            if tree["training"][field] == default:
+                del tree["training"][field]
+        return tree
 
     def zoo_identity(self) -> dict[str, Any]:
         """What two recipes of one zoo must agree in, as JSON values.

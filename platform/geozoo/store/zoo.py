@@ -147,7 +147,9 @@ class Zoo:
         The network is built from ``recipe["network"]["name"]`` and the data set's ``channels``, ``size`` and
         ``classes``.
         """
-        from geozoo.nets import build_network
+        import torch
+
+        from geozoo.nets import build_network, load_flat
 
         dataset, plan = self.header.dataset, self.members.iloc[int(self._rows(member)[0])]
         module = build_network(
@@ -158,9 +160,7 @@ class Zoo:
             activation=plan["activation"],
             dropout=float(plan["dropout"]),
         )
-        # Integer buffers (BatchNorm's batch counter) are not part of a state.
-        counters = {name: value for name, value in module.state_dict().items() if not value.is_floating_point()}
-        module.load_state_dict({**counters, **self.state_dict(member, epoch)})
+        load_flat(module, torch.from_numpy(self.states(member, epoch)[0]), self.layout)
         return module.eval()
 
     def torch_dataset(
