@@ -16,7 +16,7 @@ from tests.benchmarks.results import Result, count, ratios, spread
 from tests.support.population import cohort_job, hyperparameters
 
 if TYPE_CHECKING:
-    from geozoo.population import CohortJob
+    from geozoo.population import CohortJob, Engine
 
 REPEATS = 3
 BATCHES = (10, 32, 128, 512)
@@ -56,12 +56,12 @@ def _row(network: str, images: ImageSet, members: int, batch_size: int) -> list[
     chosen = [hyperparameters(batch_size=batch_size)] * members
     job = cohort_job(images, chosen, network=network, precision="float32")
     job = replace(job, evaluation=Evaluation(train=EVALUATED, validation=EVALUATED, test=EVALUATED))
-    time_engine("lanes", replace(job, checkpoints=(0,)), images)
+    time_engine(load_engine("lanes"), replace(job, checkpoints=(0,)), images)
     sides: dict[str, list[Timed]] = {"loop": [], "lanes": [], "torch": []}
     for _ in range(REPEATS):
         sides["loop"].append(train_one(job.network, images, batch_size=batch_size, evaluated=EVALUATED))
-        sides["lanes"].append(time_engine("lanes", job, images))
-        sides["torch"].append(time_engine("torch", job, images))
+        sides["lanes"].append(time_engine(load_engine("lanes"), job, images))
+        sides["torch"].append(time_engine(load_engine("torch"), job, images))
     seconds = {side: [run.training / run.samples for run in runs] for side, runs in sides.items()}
     totals = {side: [run.total for run in runs] for side, runs in sides.items()}
     shares = {
@@ -80,12 +80,12 @@ def _row(network: str, images: ImageSet, members: int, batch_size: int) -> list[
     ]
 
 
-def time_engine(name: str, job: CohortJob, images: ImageSet, threads: int = 1) -> Timed:
+def time_engine(engine: Engine, job: CohortJob, images: ImageSet) -> Timed:
     """Run a job; time before a progress without samples is evaluation."""
     training = evaluating = 0.0
     samples = 0
     before = time.perf_counter()
-    for progress in load_engine(name, threads).train(job, images):
+    for progress in engine.train(job, images):
         now = time.perf_counter()
         if progress.samples:
             training += now - before
