@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
-
-from geozoo.population.lanes.functions import FAST, error_function, exponential, tangent
+from geozoo.population.lanes.functions import arithmetic_kernel, error_function, exponential, tangent
 from geozoo.population.lanes.lowering import ACTIVATION_CODES
 
 GELU, LEAKY_RELU, RELU, SIGMOID, SILU, TANH = (
@@ -18,7 +16,7 @@ BELL_SCALE = 1 / math.sqrt(2 * math.pi)
 SLOPE = 0.01
 
 
-@njit(fastmath=FAST)
+@arithmetic_kernel
 def activate(kind: Any, x: Any, y: Any) -> None:
     """``y = activation(x)``, arrays of one length and dtype."""
     one = x.dtype.type(1)
@@ -44,7 +42,7 @@ def activate(kind: Any, x: Any, y: Any) -> None:
             y[i] = half * x[i] * (one + error_function(u, exponential(-u * u)))
 
 
-@njit(fastmath=FAST)
+@arithmetic_kernel
 def activation_gradient(kind: Any, x: Any, y: Any, g: Any, out: Any) -> None:
     """``out = g * activation'(x)``, given ``y = activation(x)``."""
     one = x.dtype.type(1)

@@ -12,12 +12,17 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.extending import intrinsic, overload
 
 F = np.float32
 FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 """Floating-point freedoms of every kernel: all but "there is no NaN" and "there is no infinity"."""
+
+VECTOR_CODE: dict[str, Any] = {"fastmath": FAST, "error_model": "numpy"}
+"""Options of what computes: a division that tests for zero, as Python's does, keeps a loop from becoming vectors."""
+
+arithmetic_kernel = njit(**VECTOR_CODE)
 
 LOG2E, LN2_HIGH, LN2_LOW = F(1.44269504), F(0.693359375), F(-2.12194440e-4)
 EXP_LOWEST, EXP_HIGHEST = F(-87.3), F(88.3)
@@ -107,16 +112,16 @@ def error_function(x: Any, bell: Any) -> Any:
     """``erf(x)`` in the dtype of ``x``, in compiled code, given ``bell = exp(-x * x)``."""
 
 
-@overload(exponential, jit_options={"fastmath": FAST})
+@overload(exponential, jit_options=VECTOR_CODE)
 def _exponential(x: Any) -> Any:
     return exp32 if x == types.float32 else exp64
 
 
-@overload(tangent, jit_options={"fastmath": FAST})
+@overload(tangent, jit_options=VECTOR_CODE)
 def _tangent(x: Any) -> Any:
     return tanh32 if x == types.float32 else tanh64
 
 
-@overload(error_function, jit_options={"fastmath": FAST})
+@overload(error_function, jit_options=VECTOR_CODE)
 def _error_function(x: Any, bell: Any) -> Any:
     return erf32 if x == types.float32 else erf64

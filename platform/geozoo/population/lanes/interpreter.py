@@ -10,7 +10,7 @@ from numba import njit
 from geozoo.population.lanes.activations import activate, activation_gradient
 from geozoo.population.lanes.blocks import drop_block, move_block, pool_block, unpool_block
 from geozoo.population.lanes.draws import absorb32
-from geozoo.population.lanes.functions import FAST
+from geozoo.population.lanes.functions import arithmetic_kernel
 from geozoo.population.lanes.program import PARAMETERS, Op
 from geozoo.population.lanes.vectors import TILE_OUTPUTS, TILE_TAPS, TILE_VECTORS, WIDTH, dot_tile, tap_tile
 
@@ -20,7 +20,7 @@ MEAN, UNMEAN, ACTIVATE = int(Op.MEAN), int(Op.UNMEAN), int(Op.ACTIVATE)
 ACTIVATION_GRADIENT, DROP, DROP_GRADIENT = int(Op.ACTIVATION_GRADIENT), int(Op.DROP), int(Op.DROP_GRADIENT)
 
 
-@njit(fastmath=FAST)
+@arithmetic_kernel
 def sum_taps(a: Any, work: Any, tables: Any, params: Any) -> None:
     """``out[o, y, i] = bias[o] + sum over taps t of weights[o, t] * x[taps[t] + y * x_row + i]``.
 
@@ -49,7 +49,7 @@ def sum_taps(a: Any, work: Any, tables: Any, params: Any) -> None:
                 )  # fmt: skip
 
 
-@njit(fastmath=FAST)
+@arithmetic_kernel
 def sum_dots(a: Any, work: Any, tables: Any, grads: Any, add: Any) -> None:
     """``grads[o, t] = sum over y, i of g[o, y, i] * x[taps[t] + y * x_row + i]``, added to what is there if ``add``.
 
@@ -69,7 +69,7 @@ def sum_dots(a: Any, work: Any, tables: Any, grads: Any, add: Any) -> None:
             )  # fmt: skip
 
 
-@njit(fastmath=FAST)
+@arithmetic_kernel
 def sum_planes(a: Any, work: Any, grads: Any, add: Any) -> None:
     """``grads[o] = sum over i of g[o, i]``. Arguments: ``g, outputs, length, place in grads``."""
     length = a[3]
@@ -131,7 +131,7 @@ def unpool(a: Any, work: Any, lanes: Any) -> None:
                 done += lanes
 
 
-@njit(fastmath=FAST)
+@arithmetic_kernel
 def mean(a: Any, work: Any, lanes: Any) -> None:
     """Means over positions. Arguments: ``x, y, channels, positions``."""
     share = work.dtype.type(1 / a[4])
@@ -147,7 +147,7 @@ def mean(a: Any, work: Any, lanes: Any) -> None:
             y[lane] *= share
 
 
-@njit(fastmath=FAST)
+@arithmetic_kernel
 def unmean(a: Any, work: Any, lanes: Any) -> None:
     """The gradient of `mean`. Arguments: ``gradient of x, gradient of y, channels, positions``."""
     share = work.dtype.type(1 / a[4])
@@ -160,7 +160,7 @@ def unmean(a: Any, work: Any, lanes: Any) -> None:
                 x[lane] = g[lane] * share
 
 
-@njit(fastmath=FAST)
+@arithmetic_kernel
 def multiply(out: Any, x: Any, y: Any) -> None:
     """``out = x * y``."""
     for i in range(len(out)):

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 
 from geozoo.population.lanes.draws import DROPOUT, ZERO, absorb32, draw_order
-from geozoo.population.lanes.functions import FAST, exponential
+from geozoo.population.lanes.functions import arithmetic_kernel, exponential
 from geozoo.population.lanes.interpreter import run_backward, run_forward
 from geozoo.population.lanes.updates import update
 
@@ -36,7 +36,7 @@ def load_images(work: Any, images: Any, rows: Any, table: Any, lanes: Any) -> No
                 out[np.uint64(pixel * lanes)] = lookup[values[pixel]]
 
 
-@njit(fastmath=FAST)
+@arithmetic_kernel
 def softmax_loss(
     logits: Any, gradient: Any, top: Any, labels: Any, rows: Any, lanes: Any, share: Any
 ) -> tuple[Any, Any]:

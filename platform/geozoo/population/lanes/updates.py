@@ -5,16 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import njit
-
-from geozoo.population.lanes.functions import FAST
+from geozoo.population.lanes.functions import arithmetic_kernel
 from geozoo.population.optimizers import ADAM_EPS, ALPHA, BETA1, BETA2, RMSPROP_EPS
 
 SGD, ADAM, ADAMW, RMSPROP = range(4)
 OPTIMIZER_CODES = {"sgd": SGD, "adam": ADAM, "adamw": ADAMW, "rmsprop": RMSPROP}
 
 
-@njit(fastmath=FAST)
+@arithmetic_kernel
 def update(kind: Any, w: Any, g: Any, first: Any, second: Any, lr: Any, decay: Any, momentum: Any, step: Any) -> None:
     """Make one step.
 
