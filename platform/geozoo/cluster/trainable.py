@@ -29,11 +29,6 @@ class CohortTrainable(tune.Trainable):
     Each step reports the totals of its trial so far (``states``, ``samples``) and the cohort means of the last block.
     """
 
-    @classmethod
-    def default_resource_request(cls, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-        """One core: the parallelism is that of cohorts."""
-        return tune.PlacementGroupFactory([{"CPU": 1}])
-
     def setup(self, config: dict[str, Any], url: str, images: ImageSet) -> None:  # type: ignore[override]
         """Called once an actor; Tune hands ``images`` over from the object store, without a copy."""
         self.zoo, self.images = open_zoo(url), images

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ray
 from ray import tune
 from ray.tune.logger import TBXLoggerCallback
 
@@ -16,7 +17,7 @@ from geozoo.cluster.trainable import CohortTrainable
 from geozoo.populate import Work, pending_cohorts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from geozoo.datasets import ImageSet
     from geozoo.store import Zoo
@@ -60,7 +61,10 @@ def populate_with_tune(zoo: Zoo, images: ImageSet, on_work: Callable[[Work], Non
     """
     refuse_unreachable_nodes(zoo.url)
     warm_up_nodes(zoo.header.engine, zoo.header.precision)
-    trainable = tune.with_parameters(CohortTrainable, url=zoo.url, images=images)
+    trainable = tune.with_resources(
+        tune.with_parameters(CohortTrainable, url=zoo.url, images=images),
+        trial_resources(zoo.header.engine, ray.cluster_resources()),
+    )
     with _quiet_tune():
         tuner = tune.Tuner(
             trainable,
@@ -78,6 +82,11 @@ def populate_with_tune(zoo: Zoo, images: ImageSet, on_work: Callable[[Work], Non
         results = tuner.fit()
     outcomes = [results[trial] for trial in range(len(results))]
     return {(one.config or {})["cohort"]: _last_line(one.error) for one in outcomes if one.error is not None}
+
+
+def trial_resources(engine: str, cluster: Mapping[str, float]) -> dict[str, float]:
+    """One core a trial, since the parallelism is that of cohorts; and a GPU for ``torch`` where the cluster has any."""
+    return {"cpu": 1, "gpu": 1} if engine == "torch" and cluster.get("GPU", 0) >= 1 else {"cpu": 1}
 
 
 def run_folder(zoo_name: str) -> Path:
