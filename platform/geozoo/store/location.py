@@ -19,7 +19,7 @@ class Location:
     """Objects by name below one URL.
 
     Names are relative, with ``/`` between folders. Every method raises ``StoreLostError`` when the store fails, and
-    ``read`` and ``read_range`` raise ``FileNotFoundError`` where there is no such object. Safe to use from many
+    ``read`` and ``read_into`` raise ``FileNotFoundError`` where there is no such object. Safe to use from many
     threads; pickles as its URL.
     """
 
@@ -38,10 +38,14 @@ class Location:
         with self._failures("read", name, missing_is_lost=False):
             return self._backend.read(name)
 
-    def read_range(self, name: str, start: int, length: int) -> bytes:
-        """The bytes ``[start, start + length)`` of an object, fewer where it ends before."""
+    def read_into(self, name: str, start: int, buffer: memoryview) -> int:
+        """Fill a writable buffer of bytes with those of an object from ``start`` on.
+
+        Returns:
+            How many bytes there were: fewer than the buffer takes where the object ends before.
+        """
         with self._failures("read", name, missing_is_lost=False):
-            return self._backend.read_range(name, start, length)
+            return self._backend.read_into(name, start, buffer)
 
     def write(self, name: str, data: Bytes) -> None:
         """Write an object whole and durably, replacing what is there."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,41 +9,61 @@ import numpy as np
 
 from geozoo.errors import DamagedZooError
 from geozoo.store.attempt import WEIGHTS_FOLDER
-from geozoo.store.shards import decode_chunk, decode_index
+from geozoo.store.concurrency import concurrently
+from geozoo.store.shards import Grid, decode_chunk, decode_index
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from geozoo.store.commit import Commit
     from geozoo.store.location import Location
 
-_WHOLE_FRACTION = 0.25
+_SPAN_BYTES = 4 * 2**20
+
+Integers = np.ndarray[Any, np.dtype[np.integer[Any]]]
 
 
 @dataclass(frozen=True)
 class ShardRead:
-    """States wanted of one shard: ``positions`` and ``checkpoints`` in its cohort, and their ``rows`` in the result."""
+    """States wanted of the shard ``name``, an object of ``size`` bytes.
 
-    commit: Commit
-    key: str
-    positions: np.ndarray[Any, Any]
-    checkpoints: np.ndarray[Any, Any]
-    rows: np.ndarray[Any, Any]
+    ``members`` and ``checkpoints`` count from the beginning of the shard; ``rows`` are those of the result.
+    """
+
+    name: str
+    size: int
+    grid: Grid
+    members: Integers
+    checkpoints: Integers
+    rows: Integers
 
 
-def split_by_shard(
-    commit: Commit, positions: np.ndarray[Any, Any], checkpoints: np.ndarray[Any, Any], rows: np.ndarray[Any, Any]
-) -> list[ShardRead]:
-    """Group the states wanted of one cohort by the shard they lie in."""
-    members, steps, _ = commit.weights.shard
-    return [
-        ShardRead(
-            commit,
-            commit.weights.shard_key(positions[group[0]], checkpoints[group[0]]),
-            positions[group],
-            checkpoints[group],
-            rows[group],
-        )
-        for group in group_equal(positions // members, checkpoints // steps)
-    ]
+@dataclass(frozen=True)
+class _Span:
+    """A piece of a shard to read at once: ``chunks`` are ``(where in the span, which states of the read)``."""
+
+    read: ShardRead
+    start: int
+    length: int
+    chunks: list[tuple[int, Integers]]
+
+
+def split_by_shard(commit: Commit, positions: Integers, checkpoints: Integers, rows: Integers) -> list[ShardRead]:
+    """Group the states wanted of one cohort by the shard they lie in.
+
+    Raises:
+        DamagedZooError: the commit does not name that shard.
+    """
+    grid = commit.weights
+    reads = []
+    for group in group_equal(positions // grid.shard[0], checkpoints // grid.shard[1]):
+        key = grid.shard_key(positions[group[0]], checkpoints[group[0]])
+        name = f"{commit.folder}/{WEIGHTS_FOLDER}/{key}"
+        if name not in commit.objects:
+            raise DamagedZooError(f"{name} is not named by the commit of cohort {commit.cohort}: run geozoo verify.")
+        members, steps = positions[group] % grid.shard[0], checkpoints[group] % grid.shard[1]
+        reads.append(ShardRead(name, commit.objects[name].size, grid, members, steps, rows[group]))
+    return reads
 
 
 class ShardReader:
@@ -52,55 +71,76 @@ class ShardReader:
 
     def __init__(self, location: Location) -> None:
         self._location = location
-        self._indexes: dict[str, np.ndarray[Any, Any]] = {}
+        self._indexes: dict[str, Integers] = {}
 
-    def read(self, shard: ShardRead, out: np.ndarray[Any, Any]) -> None:
-        """Put the states of a shard into their rows of ``out`` ``[n, params]``.
+    def read(self, reads: Sequence[ShardRead], out: np.ndarray[Any, Any]) -> None:
+        """Put the states of some shards into their rows of ``out`` ``[n, params]``, which is C-contiguous.
 
-        Few chunks are read as ranges; from a quarter of the shard on it is read whole.
+        Whole chunks are read and checked; those that lie side by side are read together, up to 4 MiB at once.
 
         Raises:
-            DamagedZooError: the shard is missing, cut short, or a checksum does not fit.
+            DamagedZooError: a shard is missing, cut short, or a checksum does not fit.
         """
-        grid = shard.commit.weights
-        name = f"{shard.commit.folder}/{WEIGHTS_FOLDER}/{shard.key}"
-        members = shard.positions % grid.shard[0]
-        steps = shard.checkpoints % grid.shard[1]
-        groups = group_equal(members // grid.chunk[0], steps // grid.chunk[1])
+        unknown = {read.name: read for read in reads if read.name not in self._indexes}
+        concurrently(self._read_index, unknown.values())
+        spans = [span for read in reads for span in _spans(read, self._indexes[read.name])]
+        concurrently(lambda span: self._fill(span, out), spans)
+
+    def _read_index(self, read: ShardRead) -> None:
+        size = read.grid.index_bytes
+        self._indexes[read.name] = decode_index(self._bytes(read.name, read.size - size, size), read.grid, read.name)
+
+    def _fill(self, span: _Span, out: np.ndarray[Any, Any]) -> None:
+        read = span.read
+        data = self._bytes(read.name, span.start, span.length)
+        for at, group in span.chunks:
+            chunk = decode_chunk(data[at : at + read.grid.chunk_bytes], read.grid, read.name)
+            _place(chunk, read.members[group], read.checkpoints[group], read.rows[group], out)
+
+    def _bytes(self, name: str, start: int, length: int) -> memoryview:
+        """A part of an object, shorter where the object is."""
+        data = np.empty(length, dtype=np.uint8).data
         try:
-            whole = memoryview(b"")
-            if len(groups) >= _WHOLE_FRACTION * math.prod(grid.chunks_per_shard):
-                whole = memoryview(self._location.read(name))
-            index = self._index(shard.commit, name, whole)
-            for group in groups:
-                start = int(index[members[group[0]] // grid.chunk[0], steps[group[0]] // grid.chunk[1]])
-                data: bytes | memoryview = whole[start : start + grid.chunk_bytes]
-                if not whole:
-                    data = self._location.read_range(name, start, grid.chunk_bytes)
-                chunk = decode_chunk(data, grid, name)
-                out[shard.rows[group]] = chunk[members[group] % grid.chunk[0], steps[group] % grid.chunk[1]]
+            return data[: self._location.read_into(name, start, data)]
         except FileNotFoundError as error:
             raise DamagedZooError(
                 f"{name} is missing in {self._location.url}: run geozoo verify, restore it."
             ) from error
 
-    def _index(self, commit: Commit, name: str, whole: memoryview) -> np.ndarray[Any, Any]:
-        if name not in self._indexes:
-            grid = commit.weights
-            if name not in commit.objects:
-                raise DamagedZooError(
-                    f"{name} is not named by the commit of cohort {commit.cohort}: run geozoo verify."
-                )
-            start = commit.objects[name].size - grid.index_bytes
-            data: bytes | memoryview = whole[start:]
-            if not whole:
-                data = self._location.read_range(name, start, grid.index_bytes)
-            self._indexes[name] = decode_index(data, grid, name)
-        return self._indexes[name]
+
+def _spans(read: ShardRead, index: Integers) -> list[_Span]:
+    """The chunks of a read by where they lie, side by side in one span as far as `_SPAN_BYTES` goes."""
+    grid = read.grid
+    rows, columns = read.members // grid.chunk[0], read.checkpoints // grid.chunk[1]
+    groups = group_equal(rows, columns)
+    starts = [int(index[rows[group[0]], columns[group[0]]]) for group in groups]
+    spans: list[_Span] = []
+    for start, group in sorted(zip(starts, groups, strict=True), key=lambda pair: pair[0]):
+        last = spans[-1] if spans else None
+        if last and start == last.start + last.length and last.length + grid.chunk_bytes <= _SPAN_BYTES:
+            last.chunks.append((last.length, group))
+            spans[-1] = _Span(read, last.start, last.length + grid.chunk_bytes, last.chunks)
+        else:
+            spans.append(_Span(read, start, grid.chunk_bytes, [(0, group)]))
+    return spans
 
 
-def group_equal(*keys: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
-    """Indices of equal keys: one array for each tuple ``(key[i] for key in keys)`` that occurs."""
+def _place(
+    chunk: np.ndarray[Any, Any], members: Integers, checkpoints: Integers, rows: Integers, out: np.ndarray[Any, Any]
+) -> None:
+    """Copy states of a chunk ``[members, checkpoints, params]``, as many at once as lie side by side on both sides."""
+    states = chunk.reshape(-1, chunk.shape[2])
+    sources = members % chunk.shape[0] * chunk.shape[1] + checkpoints % chunk.shape[1]
+    breaks = np.flatnonzero((np.diff(sources) != 1) | (np.diff(rows) != 1)) + 1
+    firsts, ends = [0, *breaks.tolist()], [*breaks.tolist(), len(rows)]
+    for source, row, count in zip(
+        sources[firsts].tolist(), rows[firsts].tolist(), np.subtract(ends, firsts).tolist(), strict=True
+    ):
+        out[row : row + count] = states[source : source + count]
+
+
+def group_equal(*keys: Integers) -> list[Integers]:
+    """Indices of equal keys, ascending: one array for each tuple ``(key[i] for key in keys)`` that occurs."""
     order = np.lexsort(keys)
     changes = np.logical_or.reduce([np.diff(key[order]) != 0 for key in keys])
     return [group for group in np.split(order, np.flatnonzero(changes) + 1) if len(group)]

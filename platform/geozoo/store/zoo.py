@@ -15,7 +15,7 @@ from geozoo.store.header import HEADER_NAME, ZooHeader
 from geozoo.store.location import Location, open_location
 from geozoo.store.metrics import read_metrics
 from geozoo.store.plans import PLAN_COLUMNS, Plan, cohort_plan, decode_plan, plan_name, plan_number
-from geozoo.store.reader import ShardReader, group_equal, split_by_shard
+from geozoo.store.reader import ShardRead, ShardReader, group_equal, split_by_shard
 from geozoo.store.weights import Indices, Weights
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class Zoo:
         self.members: pd.DataFrame = table.assign(committed=table["cohort"].isin(committed))
         self._ids = pd.Index(table["member"])
         self._cohort_codes, self._cohorts = pd.factorize(table["cohort"])
+        self._positions, self._committed = table["position"].to_numpy(), self.members["committed"].to_numpy()
         self._commits: dict[str, Commit] = {}
         self._reader = ShardReader(location)
 
@@ -216,26 +217,29 @@ class Zoo:
     def _read_states(self, rows: Indices, checkpoints: Indices) -> np.ndarray[Any, Any]:
         """States ``[n, params]`` in the stored dtype."""
         out = np.empty((len(rows), self.header.num_parameters), dtype=self.header.dtype)
+        self._reader.read(self._shard_reads(rows, checkpoints), out)
+        return out
+
+    def _shard_reads(self, rows: Indices, checkpoints: Indices) -> list[ShardRead]:
+        """What to read of which shard for states by row and checkpoint index."""
         commits = self._commits_of(rows)
-        positions = self.members["position"].to_numpy()[rows]
-        codes = self._cohort_codes[rows]
+        positions, codes = self._positions[rows], self._cohort_codes[rows]
         reads = []
         for where in group_equal(codes):
             commit = commits[self._cohorts[codes[where[0]]]]
             reads += split_by_shard(commit, positions[where], checkpoints[where], where)
-        concurrently(lambda read: self._reader.read(read, out), reads)
-        return out
+        return reads
 
     def _commits_of(self, rows: Indices) -> dict[str, Commit]:
         """Commits by cohort of the members in these rows, read concurrently and kept."""
-        wanted = self.members.iloc[np.unique(rows)]
-        if not wanted["committed"].all():
-            first = wanted[~wanted["committed"]].iloc[0]
+        missing = rows[~self._committed[rows]]
+        if len(missing):
+            first = self.members.iloc[missing.min()]
             raise NotCommittedError(
                 f"member {first['member']} of {self.url} is planned but its cohort {first['cohort']} is not committed: "
                 "populate the zoo to the end, or open it again if that happened meanwhile."
             )
-        cohorts = list(wanted["cohort"].unique())
+        cohorts = list(self._cohorts[np.unique(self._cohort_codes[rows])])
         unread = [cohort for cohort in cohorts if cohort not in self._commits]
         for commit in concurrently(self._read_commit, unread):
             self._commits[commit.cohort] = commit
