@@ -11,8 +11,13 @@ from typing import TYPE_CHECKING
 from geozoo.errors import DamagedZooError, InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import pandas as pd
     import pyarrow as pa
+
+    from geozoo.store.header import ZooHeader
+    from geozoo.store.location import Location
 
 _STRING, _INTEGER, _FLOAT = "string", "int64", "float64"
 PLAN_COLUMNS: dict[str, str] = {
@@ -143,3 +148,23 @@ def _check_rows(table: pd.DataFrame) -> None:
     for cohort, rows in table.groupby("cohort"):
         if sorted(rows["position"]) != list(range(len(rows))):
             raise InputError(f"the positions in cohort {cohort} are not 0 to {len(rows) - 1}, each once.")
+
+
+def read_plans(location: Location, header: ZooHeader, names: Collection[str]) -> list[Plan]:
+    """All plans of a zoo, by number.
+
+    Raises:
+        DamagedZooError: one is missing or damaged.
+    """
+    numbers = sorted({0} | {number for name in names if (number := plan_number(name)) is not None})
+    plans = []
+    for expected, number in enumerate(numbers):
+        try:
+            if expected != number:
+                raise FileNotFoundError
+            plans.append(decode_plan(location.read(plan_name(number)), number))
+        except FileNotFoundError as error:
+            raise DamagedZooError(f"{plan_name(expected)} is missing in {location.url}: restore it.") from error
+    if plans[0].sha256 != header.plan_sha256:
+        raise DamagedZooError(f"{plan_name(0)} in {location.url} does not fit the SHA-256 in zoo.json: restore it.")
+    return plans

@@ -14,7 +14,7 @@ from geozoo.store.digest import zoo_digest
 from geozoo.store.header import HEADER_NAME, ZooHeader
 from geozoo.store.location import Location, open_location
 from geozoo.store.metrics import read_metrics
-from geozoo.store.plans import PLAN_COLUMNS, Plan, cohort_plan, decode_plan, plan_name, plan_number
+from geozoo.store.plans import PLAN_COLUMNS, Plan, cohort_plan, read_plans
 from geozoo.store.reader import ShardRead, ShardReader, group_equal, split_by_shard
 from geozoo.store.weights import Indices, Weights
 
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     import torch
 
     from geozoo.nets.layout import Layout
+    from geozoo.store.reader import Integers
     from geozoo.store.split import Split
     from geozoo.store.torch_data import StatesDataset
 
-    Members = str | int | Sequence[str] | Sequence[int]
-    Epochs = int | Sequence[int]
+    Members = str | int | Sequence[str] | Sequence[int] | np.ndarray[Any, Any]
+    Epochs = int | Sequence[int] | Integers
 
 
 class Zoo:
@@ -126,14 +127,11 @@ class Zoo:
 
     def states(self, members: Members, epochs: Epochs) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Weights ``[n, params]``, float32, of ``n`` states: members and epochs pair up, one of either is repeated."""
-        rows, checkpoints = self._rows(members), self._checkpoint_indices(epochs)
-        try:
-            rows, checkpoints = np.broadcast_arrays(rows, checkpoints)
-        except ValueError as error:
-            raise InputError(
-                "members and epochs are paired, so give as many of the one as of the other, or one of either."
-            ) from error
-        return self._read_states(rows, checkpoints).astype(np.float32, copy=False)
+        return self._read_states(*self._pairs(members, epochs)).astype(np.float32, copy=False)
+
+    def shard_reads(self, members: Members, epochs: Epochs) -> list[ShardRead]:
+        """What a :class:`ShardReader` has to read for :meth:`states`, shard by shard in the order of storage."""
+        return self._shard_reads(*self._pairs(members, epochs))
 
     def state_dict(self, member: str | int, epoch: int) -> dict[str, torch.Tensor]:
         """A member's tensors by name, float32; each owns its storage, so saving one saves no more than itself."""
@@ -165,7 +163,7 @@ class Zoo:
         return module.eval()
 
     def torch_dataset(
-        self, split: Split = "train", epochs: Epochs | None = None, target: str = "test_accuracy"
+        self, split: Split = "train", epochs: int | Sequence[int] | None = None, target: str = "test_accuracy"
     ) -> StatesDataset:
         """States of one split (by member: 70 % train, 15 % validation, 15 % test) with a metric as the target."""
         from geozoo.store.torch_data import StatesDataset
@@ -190,6 +188,17 @@ class Zoo:
         """
         commits = self._commits_of(np.arange(len(self.members)))
         return zoo_digest({member: digest for commit in commits.values() for member, digest in commit.digests.items()})
+
+    def _pairs(self, members: Members, epochs: Epochs) -> tuple[Indices, Indices]:
+        """Rows and checkpoint indices of states."""
+        rows, checkpoints = self._rows(members), self._checkpoint_indices(epochs)
+        try:
+            rows, checkpoints = np.broadcast_arrays(rows, checkpoints)
+        except ValueError as error:
+            raise InputError(
+                "members and epochs are paired, so give as many of the one as of the other, or one of either."
+            ) from error
+        return rows, checkpoints
 
     def _rows(self, members: Members) -> Indices:
         """Positions of members in the table."""
@@ -273,25 +282,3 @@ def open_zoo(url: str | Path) -> Zoo:
         raise ZooNotFoundError(f"there is no zoo at {location.url}: check the URL, or make one with geozoo populate.")
     header = ZooHeader.loads(location.read(HEADER_NAME), f"{location.url}/{HEADER_NAME}")
     return Zoo(location, header, read_plans(location, header, names), names)
-
-
-def read_plans(location: Location, header: ZooHeader, names: Collection[str]) -> list[Plan]:
-    """All plans of a zoo, by number.
-
-    Raises:
-        DamagedZooError: one is missing or damaged.
-    """
-    numbers = sorted({0} | {number for name in names if (number := plan_number(name)) is not None})
-    plans = []
-    for expected, number in enumerate(numbers):
-        try:
-            if expected != number:
-                raise FileNotFoundError
-            plans.append(decode_plan(location.read(plan_name(number)), number))
-        except FileNotFoundError as error:
-            raise DamagedZooError(f"{plan_name(expected)} is missing in {location.url}: restore it.") from error
-    if plans[0].sha256 != header.plan_sha256:
-        raise DamagedZooError(
-            f"{plan_name(0)} in {location.url} does not fit the SHA-256 in {HEADER_NAME}: restore it."
-        )
-    return plans

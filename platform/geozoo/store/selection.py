@@ -1,0 +1,58 @@
+"""States to learn from: of one split, at some epochs, with a metric as the target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geozoo.store.split import Split, check_split, split_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from geozoo.store.reader import Integers
+    from geozoo.store.zoo import Zoo
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Selected states; every array has one entry a state.
+
+    Attributes:
+        members: ids.
+        epochs: among ``zoo.checkpoints``.
+        targets: float32.
+        shards: number of the shard that holds the state, from 0 in the order of storage.
+        left_out: states that are not finite, in a weight (by the metric ``finite``) or in the target.
+    """
+
+    members: np.ndarray[Any, Any]
+    epochs: Integers
+    targets: np.ndarray[Any, np.dtype[np.float32]]
+    shards: Integers
+    left_out: int
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+
+def select_states(zoo: Zoo, split: Split, epochs: int | Sequence[int] | None, target: str) -> Selection:
+    """The states of a zoo's committed members of one split, at all or some epochs, that are finite.
+
+    Raises:
+        InputError: there is no such split, epoch or metric.
+        DamagedZooError: stored metrics are missing or damaged.
+    """
+    check_split(split)
+    committed = zoo.members.loc[zoo.members["committed"], "member"]
+    columns = list(dict.fromkeys([target, "finite"]))
+    table = zoo.read_metrics(columns, epochs, [member for member in committed if split_of(member) == split])
+    usable = table["finite"].astype(bool) & np.isfinite(table[target].astype(float))
+    chosen = table.loc[usable]
+    members, at = chosen["member"].to_numpy(dtype=object), chosen["epoch"].to_numpy(dtype=np.int64)
+    shards = np.empty(len(chosen), dtype=np.int64)
+    for number, read in enumerate(zoo.shard_reads(members, at)):
+        shards[read.rows] = number
+    return Selection(members, at, chosen[target].to_numpy(dtype=np.float32), shards, int((~usable).sum()))
