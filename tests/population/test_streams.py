@@ -76,6 +76,12 @@ def test_data_order_is_a_permutation_per_member_and_epoch() -> None:
     assert (first[0] != second[0]).mean() > 0.9
 
 
+def test_no_two_images_have_the_same_number() -> None:
+    for seed in range(20):
+        numbers = counter_hash(np.array([seed]), Stream.ORDER, 1, sample=np.arange(50_000))
+        assert len(np.unique(numbers)) == 50_000
+
+
 def test_all_orders_of_four_images_are_equally_likely() -> None:
     orders = data_order(np.arange(24_000), 1, 4)
     _, counts = np.unique(orders @ np.array([64, 16, 4, 1]), return_counts=True)

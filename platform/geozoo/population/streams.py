@@ -75,7 +75,7 @@ def keep_threshold(dropout: float) -> int:
 def data_order(seeds: NDArray[np.int64], epoch: int, num_images: int) -> NDArray[np.int64]:
     """The order in which each member sees the images in one epoch: ``[members, num_images]``, one permutation a row.
 
-    Images are sorted by their random number; equal numbers (about one pair in 50,000 images) keep their order.
+    Images are sorted by their random number; no two have the same one, since `mix` is a bijection.
     """
     import numpy as np
 

@@ -6,21 +6,20 @@ import math
 from typing import Any
 
 from geozoo.population.lanes.functions import arithmetic_kernel, error_function, exponential, tangent
-from geozoo.population.lanes.lowering import ACTIVATION_CODES
+from geozoo.population.lanes.lowering import ACTIVATION_CODES, LEAKY_SLOPE
 
 GELU, LEAKY_RELU, RELU, SIGMOID, SILU, TANH = (
     ACTIVATION_CODES[name] for name in ("GELU", "LeakyReLU", "ReLU", "Sigmoid", "SiLU", "Tanh")
 )
 SQRT_HALF = math.sqrt(0.5)
 BELL_SCALE = 1 / math.sqrt(2 * math.pi)
-SLOPE = 0.01
 
 
 @arithmetic_kernel
 def activate(kind: Any, x: Any, y: Any) -> None:
     """``y = activation(x)``, arrays of one length and dtype."""
     one = x.dtype.type(1)
-    zero, half, slope, sqrt_half = one * 0, x.dtype.type(0.5), x.dtype.type(SLOPE), x.dtype.type(SQRT_HALF)
+    zero, half, slope, sqrt_half = one * 0, x.dtype.type(0.5), x.dtype.type(LEAKY_SLOPE), x.dtype.type(SQRT_HALF)
     if kind == TANH:
         for i in range(len(x)):
             y[i] = tangent(x[i])
@@ -46,7 +45,7 @@ def activate(kind: Any, x: Any, y: Any) -> None:
 def activation_gradient(kind: Any, x: Any, y: Any, g: Any, out: Any) -> None:
     """``out = g * activation'(x)``, given ``y = activation(x)``."""
     one = x.dtype.type(1)
-    zero, half, slope = one * 0, x.dtype.type(0.5), x.dtype.type(SLOPE)
+    zero, half, slope = one * 0, x.dtype.type(0.5), x.dtype.type(LEAKY_SLOPE)
     sqrt_half, bell_scale = x.dtype.type(SQRT_HALF), x.dtype.type(BELL_SCALE)
     if kind == TANH:
         for i in range(len(x)):

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 ACTIVATION_CODES = {"GELU": 0, "LeakyReLU": 1, "ReLU": 2, "Sigmoid": 3, "SiLU": 4, "Tanh": 5}
 """Class in ``torch.nn``, with its defaults -> the first argument of an activation instruction."""
 
+LEAKY_SLOPE = 0.01
+
 
 def lower(module: nn.Module, channels: int, size: int, lanes: int, *, training: bool, dropout: bool = True) -> Program:
     """The program of a plain stack for images ``[channels, size, size]``.
@@ -34,7 +36,7 @@ def lower(module: nn.Module, channels: int, size: int, lanes: int, *, training: 
     part and no dropout; without ``dropout`` its dropout layers do nothing.
 
     Raises:
-        InputError: a layer is none of these.
+        InputError: a layer is none of these, or does not fit the map before it.
     """
     builder = ProgramBuilder(lanes, training)
     current = builder.feature_map(channels, size, size)
@@ -43,9 +45,21 @@ def lower(module: nn.Module, channels: int, size: int, lanes: int, *, training: 
         if kind == "StreamDropout" and not (training and dropout):
             continue
         if kind not in LOWERINGS:
-            raise InputError(f"the lanes engine has no layer {layer}: choose --engine torch for this network.")
+            raise _unknown(layer)
         current = LOWERINGS[kind](builder, layer, current)
     return builder.finish(current)
+
+
+def _unknown(layer: nn.Module) -> InputError:
+    return InputError(f"the lanes engine has no layer {layer}: choose --engine torch for this network.")
+
+
+def _misfit(layer: nn.Module, x: FeatureMap) -> InputError:
+    shape = f"{x.channels} x {x.height} x {x.width}"
+    return InputError(
+        f"the lanes engine cannot apply {layer} to a map of {shape} (channels, height, width):"
+        " change the network or choose --engine torch."
+    )
 
 
 def _leaves(module: nn.Module) -> Iterator[nn.Module]:
@@ -93,8 +107,6 @@ class Convolution:
 
 def _convolve(b: ProgramBuilder, x: FeatureMap, outputs: int, kernel: int, stride: int, *, bias: bool) -> FeatureMap:
     height, width = ((side - kernel) // stride + 1 for side in (x.height, x.width))
-    if height < 1 or width < 1:
-        raise InputError(f"a convolution with kernel {kernel} does not fit a map of {x.height} x {x.width} pixels.")
     needs_gradient = b.needs_gradient
     phases = Phases(stride, -(-x.height // stride), -(-x.width // stride), b.lanes)
     taps = b.table(phases.place(*tap) for tap in product(range(x.channels), range(kernel), range(kernel)))
@@ -174,17 +186,23 @@ def _lower_conv2d(b: ProgramBuilder, layer: Any, x: FeatureMap) -> FeatureMap:
     kernel, stride = layer.kernel_size, layer.stride
     plain = layer.padding == (0, 0) and layer.dilation == (1, 1) and layer.groups == 1
     if not plain or kernel[0] != kernel[1] or stride[0] != stride[1]:
-        raise InputError(f"the lanes engine has no layer {layer}: choose --engine torch for this network.")
+        raise _unknown(layer)
+    if layer.in_channels != x.channels or kernel[0] > min(x.height, x.width):
+        raise _misfit(layer, x)
     return _convolve(b, x, layer.out_channels, kernel[0], stride[0], bias=layer.bias is not None)
 
 
 def _lower_linear(b: ProgramBuilder, layer: Any, x: FeatureMap) -> FeatureMap:
+    if layer.in_features != x.units:
+        raise _misfit(layer, x)
     return _convolve(b, x.flat(), layer.out_features, 1, 1, bias=layer.bias is not None)
 
 
 def _lower_max_pool(b: ProgramBuilder, layer: Any, x: FeatureMap) -> FeatureMap:
     if (layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode) != (2, 2, 0, 1, False):
-        raise InputError(f"the lanes engine has no layer {layer}: choose --engine torch for this network.")
+        raise _unknown(layer)
+    if min(x.height, x.width) < 2:
+        raise _misfit(layer, x)
     y = b.feature_map(x.channels, x.height // 2, x.width // 2)
     shape = (y.channels, y.height, y.width, x.width * b.lanes, x.height * x.width * b.lanes)
     b.add([(Op.POOL, x.at, y.at, *shape)], [(Op.UNPOOL, x.at, y.at, *shape, x.gradient, y.gradient)])
@@ -193,7 +211,7 @@ def _lower_max_pool(b: ProgramBuilder, layer: Any, x: FeatureMap) -> FeatureMap:
 
 def _lower_average_pool(b: ProgramBuilder, layer: Any, x: FeatureMap) -> FeatureMap:
     if layer.output_size not in (1, (1, 1)):
-        raise InputError(f"the lanes engine has no layer {layer}: choose --engine torch for this network.")
+        raise _unknown(layer)
     y = b.feature_map(x.channels, 1, 1)
     shape = (x.channels, x.height * x.width)
     b.add([(Op.MEAN, x.at, y.at, *shape)], [(Op.UNMEAN, x.gradient, y.gradient, *shape)])
@@ -201,6 +219,8 @@ def _lower_average_pool(b: ProgramBuilder, layer: Any, x: FeatureMap) -> Feature
 
 
 def _lower_activation(b: ProgramBuilder, layer: Any, x: FeatureMap) -> FeatureMap:
+    if getattr(layer, "negative_slope", LEAKY_SLOPE) != LEAKY_SLOPE or getattr(layer, "approximate", "none") != "none":
+        raise _unknown(layer)
     y = b.feature_map(x.channels, x.height, x.width)
     kind, numbers = ACTIVATION_CODES[type(layer).__name__], x.units * b.lanes
     b.add(
@@ -220,7 +240,9 @@ def _lower_dropout(b: ProgramBuilder, layer: Any, x: FeatureMap) -> FeatureMap:
     return y
 
 
-def _lower_flatten(_: ProgramBuilder, __: Any, x: FeatureMap) -> FeatureMap:
+def _lower_flatten(_: ProgramBuilder, layer: Any, x: FeatureMap) -> FeatureMap:
+    if (layer.start_dim, layer.end_dim) != (1, -1):
+        raise _unknown(layer)
     return x.flat()
 
 
