@@ -46,9 +46,9 @@ def measure() -> None:
     note = (
         f"The training split of a simulated cnn_s zoo of {MEMBERS:,} members in {COHORTS} cohorts, {states:,} states "
         f"of 2,464 float32 weights, in batches of {BATCH} tensors; page cache warm, {REPEATS} epochs in turn after one "
-        "that does not count. Workers and Ray tasks are other processes, which start in every epoch; Ray runs on this "
-        "machine and hands its blocks over through shared memory. Making the data set, for which metrics are read, "
-        "counts as well. `faster` is against the first row."
+        "that does not count. Making the data set, for which metrics are read, counts as well. Workers and Ray tasks "
+        "are other processes; the workers start in every epoch. Ray runs on this machine and hands its blocks over "
+        "through shared memory. `faster` is against the first row."
     )
     Result("loading", "An epoch of training data", ("loader", "states/s", "faster"), rows, (note,)).save()
 

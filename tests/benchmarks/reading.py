@@ -33,11 +33,12 @@ def measure() -> None:
     notes = (
         f"A simulated cnn_s zoo: {MEMBERS:,} members in {COHORTS} cohorts, {CHECKPOINTS} checkpoints, "
         f"{truth.weights.nbytes / 1e6:.0f} MB of float32; every checksum is verified. The other layout is that of the "
-        "published zoos, `torch.save`d state dicts and optimisers in one directory per checkpoint; its states are read "
-        f"eight at a time where there are several, as the store reads. Of it {PUBLISHED_MEMBERS} members were written "
-        f"({PUBLISHED_MEMBERS_S3} on S3): its rate over them is taken for all, and its time for all members at an "
-        f"epoch is scaled by {MEMBERS // PUBLISHED_MEMBERS} ({MEMBERS // PUBLISHED_MEMBERS_S3}). {REPEATS} repeats "
-        f"({REPEATS_S3} on S3) in turn, {STATES} ({STATES_S3}) of one state; the commits had been read.",
+        "published zoos, `torch.save`d state dicts and optimisers in one directory per checkpoint; several states are "
+        "read one by one from the disk (threads made that slower) and eight at a time from S3. Of it "
+        f"{PUBLISHED_MEMBERS} members were written ({PUBLISHED_MEMBERS_S3} on S3): its rate over them is taken for "
+        f"all, and its time for all members at an epoch is scaled by {MEMBERS // PUBLISHED_MEMBERS} "
+        f"({MEMBERS // PUBLISHED_MEMBERS_S3}). {REPEATS} repeats ({REPEATS_S3} on S3) in turn, {STATES} ({STATES_S3}) "
+        "of one state; the commits had been read.",
         "Page cache warm but where `cold` is said (pages dropped by `posix_fadvise`). S3 is SeaweedFS on the same "
         "machine, through the loopback interface: it shares the cores, and there is no network to wait for.",
     )

@@ -128,15 +128,32 @@ def _spans(read: ShardRead, index: Integers) -> list[_Span]:
 def _place(
     chunk: np.ndarray[Any, Any], members: Integers, checkpoints: Integers, rows: Integers, out: np.ndarray[Any, Any]
 ) -> None:
-    """Copy states of a chunk ``[members, checkpoints, params]``, as many at once as lie side by side on both sides."""
+    """Copy states of a chunk ``[members, checkpoints, params]``, as many at once as lie side by side on both sides.
+
+    Where such runs repeat evenly, as those of a whole chunk do, one copy takes them all: it lets other threads run.
+    """
     states = chunk.reshape(-1, chunk.shape[2])
     sources = members % chunk.shape[0] * chunk.shape[1] + checkpoints % chunk.shape[1]
-    breaks = np.flatnonzero((np.diff(sources) != 1) | (np.diff(rows) != 1)) + 1
-    firsts, ends = [0, *breaks.tolist()], [*breaks.tolist(), len(rows)]
-    for source, row, count in zip(
-        sources[firsts].tolist(), rows[firsts].tolist(), np.subtract(ends, firsts).tolist(), strict=True
-    ):
-        out[row : row + count] = states[source : source + count]
+    starts = np.flatnonzero(np.r_[True, (np.diff(sources) != 1) | (np.diff(rows) != 1)])
+    lengths = np.diff(starts, append=len(rows))
+    sources, rows = sources[starts], rows[starts]
+    if _even_steps(sources) and _even_steps(rows) and (lengths == lengths[0]).all():
+        _runs(out, rows, lengths[0])[:] = _runs(states, sources, lengths[0])
+    else:
+        for source, row, length in zip(sources.tolist(), rows.tolist(), lengths.tolist(), strict=True):
+            out[row : row + length] = states[source : source + length]
+
+
+def _even_steps(numbers: Integers) -> bool:
+    steps = np.diff(numbers)
+    return len(steps) == 0 or bool((steps == steps[0]).all())
+
+
+def _runs(states: np.ndarray[Any, Any], starts: Integers, length: int) -> np.ndarray[Any, Any]:
+    """View ``[runs, length, params]`` of evenly spaced runs of ``states`` ``[n, params]``."""
+    step = int(starts[1] - starts[0]) if len(starts) > 1 else 0
+    shape, strides = (len(starts), length, states.shape[1]), (step * states.strides[0], *states.strides)
+    return np.lib.stride_tricks.as_strided(states[starts[0] :], shape, strides)
 
 
 def group_equal(*keys: Integers) -> list[Integers]:
