@@ -40,12 +40,12 @@ def measure() -> None:
         accuracy = open_zoo(zoo).read_metrics(["test_accuracy"], EPOCHS)["test_accuracy"].median()
         published = _published_accuracy(trials)
         rows = [
-            ["one Tune trial per model", spread(theirs, " s"), count(_samples() / min(theirs)), *_size(trials), "1x"],
+            ["one Tune trial per model", spread(theirs, " s"), count(_samples() / min(theirs)), *size_of(trials), "1x"],
             [
                 "`geozoo populate`",
                 spread(ours, " s"),
                 count(_samples() / min(ours)),
-                *_size(zoo),
+                *size_of(zoo),
                 spread(ratios(ours, theirs)),
             ],
         ]
@@ -63,19 +63,24 @@ def _samples() -> int:
 
 
 def _populate(recipe: Path, zoo: Path) -> float:
-    return _time([sys.executable, "-m", "geozoo", "populate", str(recipe), "--to", str(zoo)])
+    return _time_command([sys.executable, "-m", "geozoo", "populate", str(recipe), "--to", str(zoo)])
 
 
 def _published(recipe: Path, folder: Path) -> float:
-    return _time([sys.executable, "-m", "tests.benchmarks.published_way", str(recipe), str(folder)])
+    return _time_command([sys.executable, "-m", "tests.benchmarks.published_way", str(recipe), str(folder)])
 
 
-def _time(command: list[str]) -> float:
+def _time_command(command: list[str]) -> float:
     started = time.perf_counter()
+    run_command(command)
+    return time.perf_counter() - started
+
+
+def run_command(command: list[str]) -> None:
+    """Run a command to its end; a failure ends the benchmark."""
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{ended.stderr[-2000:]}")
-    return time.perf_counter() - started
 
 
 def _published_accuracy(trials: Path) -> float:
@@ -86,6 +91,7 @@ def _published_accuracy(trials: Path) -> float:
     return sorted(finals)[MEMBERS // 2]
 
 
-def _size(folder: Path) -> tuple[str, str]:
+def size_of(folder: Path) -> tuple[str, str]:
+    """Bytes and number of the files below a folder, as two cells."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return f"{sum(path.stat().st_size for path in files) / 1e6:.1f} MB", f"{len(files):,}"

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from statistics import median
 
+from tests.benchmarks.populating import size_of
 from tests.benchmarks.results import FOLDER, Result, count
 
 RECIPE = Path(__file__).parents[2] / "zoos" / "tetris_seed.yaml"
@@ -32,7 +33,7 @@ def measure(members: int) -> None:
             f"{seconds:,.0f} s",
             count(members * CHECKPOINTS / seconds),
         ]
-        row += [count(members * IMAGES * (CHECKPOINTS - 1) / seconds), f"{peak:,.0f} MB", *_size(Path(url))]
+        row += [count(members * IMAGES * (CHECKPOINTS - 1) / seconds), f"{peak:,.0f} MB", *size_of(Path(url))]
         row += _read(url)
     rows = {**_rows_kept(), row[0]: row}
     notes = (
@@ -72,13 +73,9 @@ def _peak_memory(pid: int) -> float:
     return sum(float(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
 
-def _size(folder: Path) -> list[str]:
-    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
-    return [f"{len(sizes):,}", f"{sum(sizes) / 1e6:,.0f} MB"]
-
-
 READ = """
 import sys, time, json
+import numpy as np
 from geozoo.store import open_zoo
 started = time.perf_counter()
 zoo = open_zoo(sys.argv[1])
