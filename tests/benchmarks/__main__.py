@@ -16,6 +16,7 @@ import importlib
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from geozoo.errors import GeozooError
 from tests.benchmarks.results import write_page
 
 if TYPE_CHECKING:
@@ -44,7 +45,10 @@ def main() -> None:
         parser.error(f"there is no benchmark {unknown[0]!r}: choose from {', '.join(BENCHMARKS)}")
     for name in chosen:
         print(f"== {name}", flush=True)
-        BENCHMARKS[name]()
+        try:
+            BENCHMARKS[name]()
+        except GeozooError as error:
+            parser.exit(2, f"{error}\n")
         write_page()
 
 

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from geozoo.recipe.model import Training
 
 SPEED_UPS: dict[str, dict[int, float]] = {
-    "cnn_s": {10: 8.6, 32: 7.6, 128: 8.5, 512: 10.3},
-    "cnn_l": {10: 3.5, 32: 3.7, 128: 5.3, 512: 8.1},
-    "unterthiner": {10: 2.7, 32: 2.6, 128: 2.5, 512: 4.6},
-    "tetris_mlp": {10: 8.1, 32: 5.1, 128: 3.5, 512: 1.7},
+    "cnn_s": {10: 11.1, 32: 12.3, 128: 12.0, 512: 18.1},
+    "cnn_l": {10: 5.6, 32: 6.2, 128: 7.6, 512: 13.1},
+    "unterthiner": {10: 4.8, 32: 5.2, 128: 4.9, 512: 12.3},
+    "tetris_mlp": {10: 4.5, 32: 3.6, 128: 2.8, 512: 2.7},
 }
 """Network -> batch size -> samples per second of ``lanes`` over those of ``torch`` on one core, Adam in float32.
 
