@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch.utils.data import DataLoader
@@ -66,9 +66,9 @@ def _loaders(zoo: Zoo) -> dict[str, Callable[[int], Iterable[int]]]:
         return (len(target) for _, target in DataLoader(data, BATCH, sampler=sampler, num_workers=workers))
 
     def with_ray(epoch: int) -> Iterable[int]:
-        dataset = read_states(zoo.url, seed=0, epoch=epoch)
-        batches = dataset.iter_torch_batches(batch_size=BATCH, collate_fn=_tensors)
-        return (len(target) for _, target in batches)
+        batches = read_states(zoo.url, seed=0, epoch=epoch).iter_batches(batch_size=BATCH, batch_format="numpy")
+        tensors = ((torch.tensor(batch["weights"]), torch.tensor(batch["target"])) for batch in batches)
+        return (len(target) for _, target in tensors)
 
     return {
         UNIFORM: uniform,
@@ -76,10 +76,6 @@ def _loaders(zoo: Zoo) -> dict[str, Callable[[int], Iterable[int]]]:
         "DataLoader, ShardSampler, 2 workers": lambda epoch: by_shard(epoch, workers=2),
         "Ray Data, read_states": with_ray,
     }
-
-
-def _tensors(batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
-    return torch.as_tensor(batch["weights"]), torch.as_tensor(batch["target"])
 
 
 def _go_through(load: Callable[[int], Iterable[int]], epoch: int, states: int) -> None:

@@ -94,6 +94,8 @@ def test_one_block_a_shard_of_fixed_shape(made: tuple[Zoo, Truth]) -> None:
     assert dataset.count() == len(zoo.torch_dataset())
     shards = [name for commit in zoo.commits().values() for name in commit.objects if "/c/" in name]
     assert dataset.materialize().num_blocks() == len(shards) == 12
+    batches = list(dataset.drop_columns(["member"]).iter_torch_batches(batch_size=64))
+    assert sum(len(batch["weights"]) for batch in batches) == dataset.count()
 
 
 def test_damage_reaches_the_driver(tmp_path: Path, made: tuple[Zoo, Truth]) -> None:

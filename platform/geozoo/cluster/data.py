@@ -40,14 +40,16 @@ def read_states(
     """States of one split of a zoo with a metric as the target, lazily, on the cluster this process is connected to.
 
     Rows are ``member`` (id), ``epoch``, ``weights`` (float32 ``[params]``) and ``target`` (float32), the states of
-    ``zoo.torch_dataset``. With a ``seed`` the shards come in a random order and the rows of each are shuffled, anew for
-    every ``epoch`` (number of the pass, from 0); without, they come as they are stored. Blocks keep their order.
+    ``zoo.torch_dataset``; ``iter_torch_batches`` wants ``member`` dropped, which is no number. With a ``seed`` the
+    shards come in a random order and the rows of each are shuffled, anew for every ``epoch`` (number of the pass, from
+    0); without, they come as they are stored. There is one block for each shard, and blocks keep their order.
 
     Raises:
         InputError: there is no such split, epoch or metric, or ``seed`` is negative.
         ZooNotFoundError: there is no zoo at this URL.
     """
-    dataset: ray.data.Dataset = ray.data.read_datasource(StatesDatasource(url, split, epochs, target, seed, epoch))
+    source = StatesDatasource(url, split, epochs, target, seed, epoch)
+    dataset: ray.data.Dataset = ray.data.read_datasource(source, override_num_blocks=source.num_blocks or None)
     dataset.context.execution_options.preserve_order = True
     return dataset
 
@@ -71,6 +73,11 @@ class StatesDatasource(Datasource):
         self._selection = select_states(self._zoo, split, epochs, target)
         shards = self._selection.shards
         self._blocks = group_equal(shards) if seed is None else shuffle_in_pools(shards, 1, seed, epoch)
+
+    @property
+    def num_blocks(self) -> int:
+        """One for each shard that holds a selected state."""
+        return len(self._blocks)
 
     def estimate_inmemory_data_size(self) -> int:
         """Bytes of all rows."""
