@@ -58,7 +58,7 @@ def measure() -> None:
         f"sides but where it is said. Both evaluate {EVALUATED} images of each split before and after one epoch."
     )
     machine = {"device": where} | describe_machine()
-    Result("gpu", "The torch engine against loops on one device", COLUMNS, rows, (note,), machine).save()
+    Result("gpu", "The torch engine against loops on one device", COLUMNS, rows, (note,), machine=machine).save()
 
 
 def _digits(train: int) -> ImageSet:

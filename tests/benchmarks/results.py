@@ -23,13 +23,17 @@ PACKAGES = ("torch", "numba", "ray", "zarr", "numpy")
 
 @dataclass(frozen=True)
 class Result:
-    """One table: what was measured, each row beside its baseline; ``notes`` say what both sides did."""
+    """One table: what was measured, each row beside its baseline; ``notes`` say what both sides did.
+
+    ``command`` are the names that measure it again, by default its own.
+    """
 
     name: str
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
+    command: str = ""
     machine: dict[str, str] = field(default_factory=lambda: describe_machine())
 
     def save(self) -> None:
@@ -44,7 +48,7 @@ class Result:
         machine = "; ".join(f"{key} {value}" for key, value in self.machine.items())
         parts = [
             f"## {self.title}",
-            f"`python -m tests.benchmarks {self.name}`",
+            f"`python -m tests.benchmarks {self.command or self.name}`",
             "\n".join(lines),
             *self.notes,
             machine,

@@ -17,7 +17,7 @@ from tests.benchmarks.results import FOLDER, Result, count
 RECIPE = Path(__file__).parents[2] / "zoos" / "tetris_seed.yaml"
 CHECKPOINTS, IMAGES = 76, 1040
 COLUMNS = (
-    *("members", "states", "wall time", "states/s", "samples/s", "driver peak memory", "objects", "stored"),
+    *("members", "states", "wall time", "states/s", "samples/s", "driver peak memory", "stored", "objects"),
     *("open", "one random state"),
 )
 
@@ -43,7 +43,14 @@ def measure(members: int) -> None:
         "from a cohort whose commit may not have been read.",
     )
     ordered = sorted(rows.values(), key=lambda cells: int(cells[0].replace(",", "")))
-    Result("scale", "From 1,000 members to 50,000", COLUMNS, ordered, notes).save()
+    Result(
+        "scale",
+        "From 1,000 members to 50,000",
+        COLUMNS,
+        ordered,
+        notes,
+        command=" ".join(f"scale_{row[0].replace(',', '')}" for row in ordered),
+    ).save()
 
 
 def _rows_kept() -> dict[str, list[str]]:

@@ -45,4 +45,11 @@ def measure(name: str) -> None:
         "evaluated on 5,000 images of each split, or all there are. The baselines of the speed are in the tables of "
         "engines and of populating."
     )
-    Result("working_zoos", "The working zoos", COLUMNS, list(rows.values()), (note,)).save()
+    Result(
+        "working_zoos",
+        "The working zoos",
+        COLUMNS,
+        list(rows.values()),
+        (note,),
+        command=" ".join(row[0].strip("`") for row in rows.values()),
+    ).save()
