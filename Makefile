@@ -34,11 +34,11 @@ format: $(STAMP) ## format and fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMP) ## measure beside baselines, write tests/benchmarks/RESULTS.md (half an hour on two cores)
+bench: $(STAMP) ## measure beside baselines, write tests/benchmarks/RESULTS.md (half an hour on two cores; GEOZOO_DATA)
 	$(BIN)/python -m tests.benchmarks
 
-agreement: $(STAMP) ## compare the torch engine with the reference over a short run on MNIST
-	$(BIN)/python tests/benchmarks/engine_agreement.py zoos/mnist_cnn_seed.yaml --members 32 --epochs 2
+agreement: $(STAMP) ## compare the lanes engine with the reference over a short run on MNIST
+	$(BIN)/python tests/benchmarks/engine_agreement.py zoos/mnist_cnn_1k.yaml --members 64 --epochs 2 --engine lanes
 
 digests: $(STAMP) ## equal digests under kills, with and without Ray, on disk and S3, three times each
 	$(BIN)/python tests/benchmarks/equal_digests.py --times 3
