@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,7 @@ class ShardReader:
     def __init__(self, location: Location) -> None:
         self._location = location
         self._indexes: dict[str, Integers] = {}
+        self._of_thread = threading.local()
 
     def read(self, reads: Sequence[ShardRead], out: np.ndarray[Any, Any]) -> None:
         """Put the states of some shards into their rows of ``out`` ``[n, params]``, which is C-contiguous.
@@ -98,14 +100,23 @@ class ShardReader:
             _place(chunk, read.members[group], read.checkpoints[group], read.rows[group], out)
 
     def _bytes(self, name: str, start: int, length: int) -> memoryview:
-        """A part of an object, shorter where the object is."""
-        data = np.empty(length, dtype=np.uint8).data
+        """A part of an object, shorter where the object is, until this thread reads the next one."""
+        data = self._buffer(length)
         try:
             return data[: self._location.read_into(name, start, data)]
         except FileNotFoundError as error:
             raise DamagedZooError(
                 f"{name} is missing in {self._location.url}: run geozoo verify, restore it."
             ) from error
+
+    def _buffer(self, length: int) -> memoryview:
+        """Memory that this thread keeps for its spans: fresh pages would cost as much as reading into them."""
+        if length > _SPAN_BYTES:
+            return np.empty(length, dtype=np.uint8).data
+        if not hasattr(self._of_thread, "buffer"):
+            self._of_thread.buffer = np.empty(_SPAN_BYTES, dtype=np.uint8).data
+        kept: memoryview = self._of_thread.buffer
+        return kept[:length]
 
 
 def _spans(read: ShardRead, index: Integers) -> list[_Span]:
