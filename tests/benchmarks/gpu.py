@@ -14,7 +14,7 @@ from geozoo.population.torch_engine import TorchEngine
 from geozoo.recipe.model import Evaluation
 from tests.benchmarks.engines import time_engine
 from tests.benchmarks.loop import Timed, train_one, train_one_resnet
-from tests.benchmarks.results import Result, count, describe_machine, ratios, spread
+from tests.benchmarks.results import Result, baseline_cell, count, describe_machine, ratios, spread
 from tests.support.population import cohort_job, hyperparameters, simulated_images
 
 if TYPE_CHECKING:
@@ -100,8 +100,9 @@ def _row(
 ) -> list[str]:
     per_sample = [[run.training / run.samples for run in runs] for runs in (engines, loops)]
     totals = [[run.total for run in runs] for runs in (engines, loops)]
+    faster = ratios(*per_sample)
     return [
         *(f"{network}, {images.name}", str(batch), precision, f"{members:,}"),
-        *(count(1 / min(per_sample[1])), count(1 / min(per_sample[0]))),
-        *(spread(ratios(*per_sample)), spread(ratios(*totals))),
+        *(baseline_cell(count(1 / min(per_sample[1])), faster), count(1 / min(per_sample[0]))),
+        *(spread(faster), spread(ratios(*totals))),
     ]

@@ -63,8 +63,8 @@ def write_page() -> None:
     ]
     head = (
         "# Measured\n\nWritten by `make bench`. Every figure stands beside its baseline measured in the same run; "
-        "ratios are medians, with the smallest and the largest over the repeats in brackets. Absolute times hold for "
-        "the machine named under each table.\n"
+        "ratios are medians, with the smallest and the largest over the repeats in brackets; a baseline that wins is "
+        "bold. Absolute times hold for the machine named under each table.\n"
     )
     PAGE.write_text("\n".join([head, *sections]), encoding="utf-8")
 
@@ -95,6 +95,11 @@ def spread(values: Sequence[float], unit: str = "x", digits: int = 1) -> str:
 def ratios(faster: Sequence[float], slower: Sequence[float]) -> list[float]:
     """Time of the baseline over ours, pair by pair: repeats alternate, so a pair saw the same machine."""
     return [theirs / ours for ours, theirs in zip(faster, slower, strict=True)]
+
+
+def baseline_cell(cell: str, faster: Sequence[float]) -> str:
+    """The cell of a baseline, bold where it wins against our ``faster`` times its speed."""
+    return f"**{cell}**" if median(faster) < 1 else cell
 
 
 def count(value: float) -> str:

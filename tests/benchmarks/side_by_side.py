@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from tests.benchmarks.results import ratios, spread
+from tests.benchmarks.results import baseline_cell, ratios, spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,8 @@ def time_row(
     for _ in range(times):
         here.append(1e3 * seconds(ours))
         there.append(1e3 * scale * seconds(theirs))
-    return [what, spread(here, " ms", 2), spread(there, " ms"), spread(ratios(here, there))]
+    faster = ratios(here, there)
+    return [what, spread(here, " ms", 2), baseline_cell(spread(there, " ms"), faster), spread(faster)]
 
 
 def rate_row(
@@ -38,4 +39,4 @@ def rate_row(
         here.append(size / 1e6 / seconds(ours))
         there.append(their_size / 1e6 / seconds(theirs))
     faster = [one / other for one, other in zip(here, there, strict=True)]
-    return [what, spread(here, " MB/s", 0), spread(there, " MB/s"), spread(faster, "x", 0)]
+    return [what, spread(here, " MB/s", 0), baseline_cell(spread(there, " MB/s"), faster), spread(faster, "x", 0)]
