@@ -51,10 +51,8 @@ class Attempt:
         self._tried = False
         shape = (len(members), len(header.checkpoints), header.num_parameters)
         grid = Grid.design(shape, header.dtype, max_shard_bytes)
-        attributes = {"members": list(members["member"]), "checkpoints": list(header.checkpoints)}
         self._grid = grid
         self._buffer = np.empty((shape[0], min(grid.shard[1], shape[1]), shape[2]), dtype=header.dtype)
-        self._write(f"{WEIGHTS_FOLDER}/zarr.json", array_metadata(grid, attributes))
 
     @classmethod
     def begin(
@@ -89,6 +87,8 @@ class Attempt:
         self._check(epoch, weights, metrics)
         if self._digests is None:
             self._digests = MemberDigests(self._header, self._members, list(metrics))
+            attributes = {"members": list(self._members["member"]), "checkpoints": list(self._header.checkpoints)}
+            self._write(f"{WEIGHTS_FOLDER}/zarr.json", array_metadata(self._grid, attributes))
         done = len(self._metrics)
         slot = done % self._buffer.shape[1]
         with np.errstate(over="ignore"):  # float16: a weight beyond 65504 is stored as infinity
