@@ -22,17 +22,17 @@ TREE = {
 }
 CASES = {
     "cnn_s, mnist": {
-        "dataset": {"name": "mnist", "limits": {"train": 2000}},
+        "dataset": {"name": "mnist", "limits": {"train": 5000}},
         "network": {"name": "cnn_s"},
         "training": {"epochs": 5},
-        "evaluation": {"train": 500, "validation": 500, "test": 500},
-        "members": 16,
+        "evaluation": {"train": 1000, "validation": 1000, "test": 1000},
+        "members": 64,
     },
     "tetris_mlp, tetris": {
         "dataset": {"name": "tetris"},
         "network": {"name": "tetris_mlp"},
         "training": {"epochs": 25},
-        "members": 1024,
+        "members": 4096,
     },
 }
 
