@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks                  # all that take minutes: what `make bench` runs
     python -m tests.benchmarks engines reading  # some of them
-    python -m tests.benchmarks scale_50000      # half an hour on two cores, like mnist_cnn_1k: only by name
+    python -m tests.benchmarks scale_50000      # minutes to half an hour, like mnist_cnn_1k: only by name
     python -m tests.benchmarks page             # only the page, from results/*.json
 
 Real images are read below ``GEOZOO_DATA`` (MNIST, EuroSAT); the tetris images are made. ``gpu`` uses a GPU where there

@@ -4,9 +4,8 @@
 
 Training is chaotic, so float32 runs are compared in distribution: every member is trained by the engine and by
 ``reference`` from the same weights, and by ``reference`` once more from weights perturbed by a relative 1e-7, which
-shows
-what rounding alone does. Printed are the mean paired differences of final test accuracy in points with their standard
-errors. Finished cohorts are kept in ``--cache``, so an interrupted comparison goes on where it was.
+shows what rounding alone does. Printed are the mean paired differences of final test accuracy in points with their
+standard errors. Finished cohorts are kept in ``--cache``, so an interrupted comparison goes on where it was.
 """
 
 from __future__ import annotations

@@ -47,7 +47,8 @@ def measure() -> None:
         f"One core, {REPEATS} repeats in turn. The loop trains one network with `torch.optim.Adam` on normalised "
         "tensors in memory; an engine (`lanes`, `torch`) trains several members at once. Both train one epoch in "
         f"float32 and evaluate the same {EVALUATED} images of each split before and after it; `evaluating` is the "
-        "share of time that takes. Compilation is not in it, see `compiling`.",
+        "share of time that takes. Rates are those of the fastest repeat, ratios medians over pairs. Compilation is "
+        "not in it, see `compiling`.",
     )
     Result("engines", "Engines against the per-model loop, one core", COLUMNS, rows, notes).save()
 

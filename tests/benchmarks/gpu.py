@@ -48,7 +48,8 @@ def measure() -> None:
     sizes = ON_GPU if torch.cuda.is_available() else ON_CPU
     digits, colours = _digits(sizes.small_images), simulated_images(train=sizes.large_images, channels=3, size=32)
     rows = [_small(sizes, digits, members, "float32") for members in sizes.members]
-    rows += [_small(sizes, digits, sizes.members[0], "tf32")]
+    if sizes is ON_GPU:
+        rows += [_small(sizes, digits, sizes.members[0], "tf32")]
     rows += [_resnet(sizes, colours, precision) for precision in ("float32", "bfloat16")]
     where = torch.cuda.get_device_name() if sizes.device == "cuda" else "no GPU: sizes cut down, one core of the CPU"
     note = (
@@ -100,9 +101,9 @@ def _row(
 ) -> list[str]:
     per_sample = [[run.training / run.samples for run in runs] for runs in (engines, loops)]
     totals = [[run.total for run in runs] for runs in (engines, loops)]
-    faster = ratios(*per_sample)
+    faster, with_evaluation = ratios(*per_sample), ratios(*totals)
     return [
         *(f"{network}, {images.name}", str(batch), precision, f"{members:,}"),
         *(baseline_cell(count(1 / min(per_sample[1])), faster), count(1 / min(per_sample[0]))),
-        *(spread(faster), spread(ratios(*totals))),
+        *(spread(faster), baseline_cell(spread(with_evaluation), with_evaluation)),
     ]

@@ -33,8 +33,9 @@ def measure() -> None:
     notes = (
         f"A simulated cnn_s zoo: {MEMBERS:,} members in {COHORTS} cohorts, {CHECKPOINTS} checkpoints, "
         f"{truth.weights.nbytes / 1e6:.0f} MB of float32; every checksum is verified. The other layout is that of the "
-        "published zoos, `torch.save`d state dicts and optimisers in one directory per checkpoint; several states are "
-        "read one by one from the disk (threads made that slower) and eight at a time from S3. Of it "
+        "published zoos, `torch.save`d state dicts and optimisers in one directory per checkpoint, loaded with "
+        "`weights_only=True` (unpickling that runs what a file says is up to twice as fast); several states are read "
+        "one by one from the disk (threads made that slower) and eight at a time from S3. Of it "
         f"{PUBLISHED_MEMBERS} members were written ({PUBLISHED_MEMBERS_S3} on S3): its rate over them is taken for "
         f"all, and its time for all members at an epoch is scaled by {MEMBERS // PUBLISHED_MEMBERS} "
         f"({MEMBERS // PUBLISHED_MEMBERS_S3}). {REPEATS} repeats ({REPEATS_S3} on S3) in turn, {STATES} ({STATES_S3}) "

@@ -62,9 +62,9 @@ def write_page() -> None:
         Result(**json.loads(path.read_text(encoding="utf-8"))).markdown() for path in sorted(FOLDER.glob("*.json"))
     ]
     head = (
-        "# Measured\n\nWritten by `make bench`. Every figure stands beside its baseline measured in the same run; "
-        "ratios are medians, with the smallest and the largest over the repeats in brackets; a baseline that wins is "
-        "bold. Absolute times hold for the machine named under each table.\n"
+        "# Measured\n\nWritten by `make bench` and the commands below. Figures stand beside a baseline measured in the "
+        "same run; ratios are medians, with the smallest and the largest over the repeats in brackets; a baseline that "
+        "wins is bold. Absolute times hold for the machine named under each table.\n"
     )
     PAGE.write_text("\n".join([head, *sections]), encoding="utf-8")
 

@@ -44,6 +44,12 @@ def test_a_gpu_and_an_unknown_layer_go_to_torch(monkeypatch: pytest.MonkeyPatch)
     assert choose() == EngineChoice("torch", "there is a GPU")
 
 
+def test_a_large_network_that_lanes_does_not_know_is_named_in_one_line() -> None:
+    arguments = {"name": "resnet18", "channels": 3, "size": 32, "classes": 10, "activation": "relu"}
+    choice = choose_engine("auto", arguments, 10, Training(epochs=1))
+    assert choice == EngineChoice("torch", "the lanes engine has no layer ResNet")
+
+
 def test_a_named_engine_is_taken_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     add_network(monkeypatch, nn.Flatten(), nn.Linear(16, 4), nn.BatchNorm1d(4))
     assert choose("reference", network="new").engine == "reference"

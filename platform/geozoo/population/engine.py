@@ -94,9 +94,8 @@ class Engine(Protocol):
 
     Contract: each member's trajectory depends on its own row of the job alone (up to rounding); random numbers come
     from `geozoo.population.streams`; members are computed in one thread; a member whose weights, as stored in float32,
-    are not all finite at the end
-    of an epoch keeps that state from then on, is flagged, and changes nothing for the others. Engines agree with
-    ``reference`` as the conformance tests measure it.
+    are not all finite at the end of an epoch keeps that state from then on, is flagged, and changes nothing for the
+    others. Engines agree with ``reference`` as the conformance tests measure it.
     """
 
     def train(self, job: CohortJob, images: ImageSet) -> Iterator[Progress]:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from torch import nn
 
+from geozoo.errors import InputError
 from geozoo.population.lanes import compiled as module
 from geozoo.population.lanes.compiled import cache_directory, compiled, source_hash
 from tests.support.lanes import Batch, pass_in_lanes, random_stack
@@ -27,6 +28,22 @@ for entry in compiled("float32"):
     assert entry.stats.cache_hits.total() == 1, entry.stats
     assert entry.stats.cache_misses.total() == 0, entry.stats
 """
+
+
+def test_a_cache_that_cannot_be_used_is_named_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled("float32")
+    full = cache_directory()
+    monkeypatch.setenv("GEOZOO_CACHE", str(tmp_path))
+    shutil.copytree(full, cache_directory())
+    for entry in cache_directory().iterdir():
+        entry.write_bytes(b"garbage")
+    sentence = "the compile cache .* cannot be used .*: remove it, or set GEOZOO_CACHE to a folder"
+    with pytest.raises(InputError, match=sentence):
+        compiled("float32")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GEOZOO_CACHE", str(tmp_path / "file"))
+    with pytest.raises(InputError, match=sentence):
+        compiled("float32")
 
 
 @pytest.fixture

@@ -11,7 +11,10 @@ import hashlib
 import os
 from functools import cache
 from pathlib import Path
+from pickle import PickleError
 from typing import TYPE_CHECKING, Any
+
+from geozoo.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +40,20 @@ def source_hash() -> str:
 
 
 def compiled(number: str) -> tuple[Callable[..., None], Callable[..., None]]:
-    """`train_members` and `evaluate_members` for ``float32`` or ``float64``, compiled or read from the cache."""
-    return _compile(number, str(cache_directory()))
+    """`train_members` and `evaluate_members` for ``float32`` or ``float64``, compiled or read from the cache.
+
+    Raises:
+        InputError: the cache cannot be written, or holds something else.
+    """
+    directory = cache_directory()
+    try:
+        return _compile(number, str(directory))
+    except (OSError, EOFError, ValueError, PickleError) as error:
+        cause = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"the compile cache {directory} cannot be used ({cause}): remove it, "
+            f"or set {CACHE_VARIABLE} to a folder that can be written."
+        ) from error
 
 
 @cache

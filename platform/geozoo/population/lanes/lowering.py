@@ -51,7 +51,8 @@ def lower(module: nn.Module, channels: int, size: int, lanes: int, *, training: 
 
 
 def _unknown(layer: nn.Module) -> InputError:
-    return InputError(f"the lanes engine has no layer {layer}: choose --engine torch for this network.")
+    name = type(layer).__name__ if list(layer.children()) else str(layer)
+    return InputError(f"the lanes engine has no layer {name}: choose --engine torch for this network.")
 
 
 def _misfit(layer: nn.Module, x: FeatureMap) -> InputError:
