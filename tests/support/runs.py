@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[2]
 RECIPE = str(REPOSITORY / "zoos" / "digits_cnn.yaml")
 SMALL = (
-    "--members", "8", "--epochs", "100", "--set", "dataset.limits.train=1000",
+    "--members", "8", "--epochs", "200", "--set", "dataset.limits.train=1000",
     "--set", "population.grid.activation=tanh", "--set", "evaluation={train: 40, validation: 40, test: 40}",
 )  # fmt: skip
 """Arguments of a zoo of eight members in two cohorts that trains in some seconds, long enough to be disturbed."""
