@@ -110,7 +110,7 @@ def main(recipe_path: str, folder: str) -> None:
             self.model.save(checkpoint_dir)
 
         def load_checkpoint(self, checkpoint: Any) -> None:
-            raise NotImplementedError("trials are not restored here")
+            raise RuntimeError("trials are not restored here")
 
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     members = [{"seed": one.seed, "member": one.hyperparameters.model_dump()} for one in plan_members(recipe)]
