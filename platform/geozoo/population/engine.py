@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from geozoo.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from geozoo.recipe import HyperParameters
     from geozoo.recipe.model import Evaluation, Training
 
+SIGN_SECONDS = 0.25
 SPLITS = ("train", "validation", "test")
 RUNNING_METRICS = ("running_train_loss", "running_train_accuracy", "running_generalization_gap")
 METRICS: tuple[str, ...] = (
@@ -87,6 +89,20 @@ class Progress:
 
     samples: int
     block: Block | None = None
+
+
+def signs_of_life(steps: Iterable[int]) -> Iterator[Progress]:
+    """Sum the image presentations of steps, which are done as they are drawn: several times a second, and at the end.
+
+    ``steps`` gives how many each was.
+    """
+    samples, signed_at = 0, time.monotonic()
+    for presented in steps:
+        samples += presented
+        if time.monotonic() > signed_at + SIGN_SECONDS:
+            yield Progress(samples)
+            samples, signed_at = 0, time.monotonic()
+    yield Progress(samples)
 
 
 class Engine(Protocol):

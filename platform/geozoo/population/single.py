@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from geozoo.nets import build_network, derive_layout, flatten, load_flat
 from geozoo.population.augmentation import AUGMENTATIONS
 from geozoo.population.dropout import StreamDropout, dropout_keys, dropout_layers, dropout_rates
-from geozoo.population.engine import Progress
+from geozoo.population.engine import signs_of_life
 from geozoo.population.optimizers import OPTIMIZERS
 from geozoo.population.schedules import torch_schedule
 from geozoo.population.streams import data_order
@@ -20,12 +19,10 @@ from geozoo.population.tensors import Pixels, Resident, autocast, image_losses, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from geozoo.population.engine import CohortJob
+    from geozoo.population.engine import CohortJob, Progress
 
 STACKED_PARAMETERS = 1_000_000
 """A network with more fills a GPU by itself, so that stacking members of it gains nothing."""
-
-SIGN_SECONDS = 0.25
 
 
 def trains_alone(module: nn.Module) -> bool:
@@ -72,17 +69,16 @@ class Single:
         if not self.finite.all():
             self.losses.fill_(torch.nan)
             return
+        yield from signs_of_life(self._steps(epoch))
+        self.finite = self.stored().isfinite().all(1)
+
+    def _steps(self, epoch: int) -> Iterator[int]:
+        """Train on one batch after the other; how many images each had."""
         order = torch.from_numpy(data_order(self.job.seeds, epoch, len(self.train.labels))[0])
         self.module.train()
-        unreported, reported_at = 0, time.monotonic()
         for step, batch in enumerate(order.to(self.train.images.device).split(self.job.batch_size)):
             self._train_on(batch, epoch, step)
-            unreported += len(batch)
-            if time.monotonic() > reported_at + SIGN_SECONDS:
-                yield Progress(unreported)
-                unreported, reported_at = 0, time.monotonic()
-        self.finite = self.stored().isfinite().all(1)
-        yield Progress(unreported)
+            yield len(batch)
 
     def _train_on(self, rows: Tensor, epoch: int, step: int) -> None:
         for name, key in dropout_keys(self.dropouts, self.seeds[0], epoch, step).items():

@@ -7,7 +7,6 @@ bytes; every step gathers the batches of all members by index. Symbols: G member
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,7 +16,7 @@ from torch.func import functional_call, vmap
 from geozoo.nets import build_network, derive_layout, unflatten
 from geozoo.population.augmentation import AUGMENTATIONS
 from geozoo.population.dropout import StreamDropout, dropout_keys, dropout_layers, dropout_rates
-from geozoo.population.engine import Progress
+from geozoo.population.engine import signs_of_life
 from geozoo.population.graphs import Repeated
 from geozoo.population.optimizers import OPTIMIZERS, CohortSettings
 from geozoo.population.schedules import CohortSchedule
@@ -27,9 +26,7 @@ from geozoo.population.tensors import Pixels, Resident, autocast, image_losses, 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from geozoo.population.engine import CohortJob
-
-SIGN_SECONDS = 0.25
+    from geozoo.population.engine import CohortJob, Progress
 
 
 class Pack:
@@ -108,21 +105,20 @@ class Pack:
         """Train one epoch; members that diverged before keep their weights."""
         frozen = None if self.finite.all() else self.weights[~self.finite].clone()
         self.begin_epoch(epoch)
-        full, rest = divmod(self.order.shape[1], self.batch_size)
-        unreported, reported_at = 0, time.monotonic()
-        for _ in range(full):
-            self.full_step()
-            unreported += len(self) * self.batch_size
-            if time.monotonic() > reported_at + SIGN_SECONDS:
-                yield Progress(unreported)
-                unreported, reported_at = 0, time.monotonic()
-        if rest:
-            self.train_on(self.batch[:rest].clone())
-            unreported += len(self) * rest
-        yield Progress(unreported)
+        yield from signs_of_life(self._steps())
         if frozen is not None:
             self.weights[~self.finite] = frozen
         self.finite &= self.stored().isfinite().all(1)
+
+    def _steps(self) -> Iterator[int]:
+        """Train on one batch a member after the other; how many images all had together."""
+        full, rest = divmod(self.order.shape[1], self.batch_size)
+        for _ in range(full):
+            self.full_step()
+            yield len(self) * self.batch_size
+        if rest:
+            self.train_on(self.batch[:rest].clone())
+            yield len(self) * rest
 
     def evaluate(self, part: Resident, at_once: int) -> tuple[Tensor, Tensor]:
         """Sums of losses and of right answers ``[G]`` over the images of a split, in evaluation mode."""
