@@ -33,7 +33,8 @@ GROUND = {"errors"}
 MATERIALS = GROUND | {"nets", "datasets"}
 PLANNING = MATERIALS | {"recipe"}
 MAKING = PLANNING | {"population", "store", "weights"}
-USING = MAKING | {"populate", "hyper"}
+TRAINING = MAKING | {"training"}
+USING = TRAINING | {"populate", "hyper"}
 ARROWS = {
     "errors": set(),
     "nets": GROUND,
@@ -43,7 +44,8 @@ ARROWS = {
     "store": PLANNING,
     "weights": PLANNING,
     "populate": MAKING,
-    "hyper": MAKING,
+    "training": MAKING,
+    "hyper": TRAINING,
     "cluster": USING,
     "report": USING,
     "cli": USING | {"cluster", "report", "__init__"},

@@ -1,0 +1,1 @@
+"""Hyper-representation models: encoders and decoders of weights, by name. One registry."""
