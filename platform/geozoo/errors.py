@@ -13,6 +13,8 @@
         ├── StoreLostError (OSError)       the store failed in the middle of a run
         ├── PopulateError                  some cohorts are not committed
         │   └── InterruptedRunError        exit 130: Ctrl-C
+        ├── TrainingError                  a training run cannot go on
+        │   └── InterruptedTrainingError   exit 130: Ctrl-C
         ├── NotCommittedError (LookupError)
         └── DamagedZooError                stored bytes are missing or not what was committed
 
@@ -74,6 +76,16 @@ class PopulateError(RunError):
 
 class InterruptedRunError(PopulateError):
     """The run was interrupted by its user."""
+
+    exit_code = 130
+
+
+class TrainingError(RunError):
+    """A training run cannot go on, or did not end."""
+
+
+class InterruptedTrainingError(TrainingError):
+    """A training run was interrupted by its user."""
 
     exit_code = 130
 

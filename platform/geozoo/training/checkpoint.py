@@ -1,0 +1,71 @@
+"""Checkpoints of a training run, on any URL that a zoo store can live at."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from geozoo.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from geozoo.store import Location
+
+CHECKPOINT_NAME = "checkpoint.pt"
+
+
+@dataclass
+class Checkpoint:
+    """All that a run needs to go on after ``epoch`` epochs as if it had never stopped.
+
+    Attributes:
+        identity: what the run was started with, as JSON text; another one is not continued.
+        epoch: finished epochs.
+        module: ``state_dict`` of what is trained.
+        optimizer: its ``state_dict``.
+        schedule: plain values.
+        history: one record of plain values for each finished epoch.
+        best: ``state_dict`` of the epoch with the least validation loss so far, ``None`` before the first.
+        finished: whether training has ended.
+    """
+
+    identity: str
+    epoch: int = 0
+    module: dict[str, Tensor] = field(default_factory=dict)
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    schedule: dict[str, Any] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: dict[str, Tensor] | None = None
+    finished: bool = False
+
+
+def save_checkpoint(location: Location, checkpoint: Checkpoint) -> None:
+    """Write whole and durably, replacing the one before: a run that dies meanwhile leaves the older one."""
+    buffer = io.BytesIO()
+    torch.save(vars(checkpoint), buffer)
+    location.write(CHECKPOINT_NAME, buffer.getbuffer())
+
+
+def load_checkpoint(location: Location, identity: str, device: str = "cpu") -> Checkpoint | None:
+    """The checkpoint at a location, or None.
+
+    Only tensors and plain values are read (``weights_only``): nothing is unpickled.
+
+    Raises:
+        InputError: the run there was started with something else.
+    """
+    try:
+        data = location.read(CHECKPOINT_NAME)
+    except FileNotFoundError:
+        return None
+    checkpoint = Checkpoint(**torch.load(io.BytesIO(data), map_location=device, weights_only=True))
+    if checkpoint.identity != identity:
+        raise InputError(
+            f"{location.url} holds a run of other settings or another zoo: "
+            "give the settings it was started with, or another URL."
+        )
+    return checkpoint

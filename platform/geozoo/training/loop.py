@@ -1,0 +1,234 @@
+"""The training loop: one model, on one worker or several, from its last checkpoint to its last epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from geozoo.errors import TrainingError
+from geozoo.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from geozoo.training.distributed import share, sum_over_workers
+from geozoo.training.draws import RowDraws, derived_seed
+from geozoo.training.optimizers import make_optimizer, make_schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from geozoo.store import Location
+    from geozoo.training.distributed import World
+    from geozoo.training.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+
+LOSS = "loss"
+VALIDATION = "validation_"
+
+
+class Batch(Protocol):
+    """The part of a batch that this worker holds: `geozoo.training.distributed.share` of ``total`` rows."""
+
+    total: int
+
+
+class Source(Protocol):
+    """Batches, the same for every number of workers."""
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """The batches of an epoch, in an order that depends on its number alone."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training run.
+
+    Attributes:
+        system: what is trained; its weights are where training starts. ``system(batch, draws)`` returns this worker's
+            share of every term of the loss by name, ``loss`` among them: summed over the workers they are the values
+            for the batch. All randomness but dropout comes from the `RowDraws`.
+        train: training batches.
+        validation: batches of the validation loss, or None: then the training loss takes its place.
+        settings: length, batches, arithmetic, stopping.
+        optimizer: which optimiser.
+        schedule: how the learning rate moves.
+        identity: what a checkpoint must have been started with to be continued, as text.
+    """
+
+    system: nn.Module
+    train: Source
+    validation: Source | None
+    settings: TrainingSettings
+    optimizer: OptimizerSettings
+    schedule: ScheduleSettings
+    identity: str = ""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who is told: ``on_epoch`` with the record of every finished epoch, ``on_step`` with steps done and in all."""
+
+    on_epoch: Callable[[dict[str, float]], None] = lambda record: None
+    on_step: Callable[[int, int], None] = lambda done, total: None
+
+
+def fit(job: Job, world: World, location: Location | None = None, watch: Watch | None = None) -> Checkpoint:
+    """Train to the end, from the checkpoint at ``location`` if there is one; every worker calls it.
+
+    After every epoch the first worker writes a checkpoint. A run that was killed continues after its last finished
+    epoch with the same batches, random numbers and rates, so its loss curve is that of a run never stopped (bit for
+    bit with as many workers and threads on the same kind of processor).
+
+    Returns:
+        The last checkpoint; ``best`` holds the weights to keep, which the system then has.
+
+    Raises:
+        TrainingError: the loss of an epoch is not finite.
+        InputError: the checkpoint there belongs to another run.
+    """
+    watch = watch or Watch()
+    run = _Run(job, world)
+    state = (load_checkpoint(location, job.identity, world.device) if location else None) or Checkpoint(job.identity)
+    run.restore(state)
+    while not state.finished:
+        record = run.epoch(state.epoch, watch)
+        state = run.checkpoint(state, record)
+        if location is not None and world.is_first:
+            save_checkpoint(location, state)
+        watch.on_epoch(record)
+    if state.best is not None:
+        job.system.load_state_dict(state.best)
+    return state
+
+
+class _Run:
+    """The moving parts of a job on one worker."""
+
+    def __init__(self, job: Job, world: World) -> None:
+        self.job, self.world = job, world
+        self.system = job.system.to(world.device)
+        self.wrapped: nn.Module = self.system
+        if world.size > 1:
+            ids = [torch.device(world.device)] if world.device.startswith("cuda") else None
+            self.wrapped = nn.parallel.DistributedDataParallel(self.system, device_ids=ids, broadcast_buffers=False)
+        self.optimizer = make_optimizer(self.system, job.optimizer)
+        self.total_steps = job.settings.epochs * len(job.train)
+        self.schedule = make_schedule(self.optimizer, job.schedule, self.total_steps)
+
+    def restore(self, state: Checkpoint) -> None:
+        """Continue from a checkpoint that has an epoch."""
+        if not state.epoch:
+            return
+        self.system.load_state_dict(state.module)
+        self.optimizer.load_state_dict(state.optimizer)
+        self.schedule.load_state_dict(state.schedule)
+
+    def epoch(self, number: int, watch: Watch) -> dict[str, float]:
+        """Train one epoch and validate; the record of both."""
+        started = time.perf_counter()
+        terms, waited = self._train(number, watch)
+        trained = time.perf_counter() - started
+        record = {"epoch": float(number + 1), **terms}
+        if not math.isfinite(record[LOSS]):
+            raise TrainingError(
+                f"the training loss of epoch {number + 1} is {record[LOSS]}: lower optimizer.lr, or look for states "
+                "that are not finite."
+            )
+        last = number + 1 == self.job.settings.epochs
+        if self.job.validation is not None and (last or (number + 1) % self.job.settings.validate_every == 0):
+            record |= {f"{VALIDATION}{name}": value for name, value in self._validate(self.job.validation).items()}
+        self.schedule.after_epoch(record[LOSS])
+        seconds = time.perf_counter() - started
+        return record | {
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "seconds": seconds,
+            "data_wait": waited / trained,
+        }
+
+    def checkpoint(self, before: Checkpoint, record: dict[str, float]) -> Checkpoint:
+        """The checkpoint after an epoch: keeps the weights of the least validation loss, decides whether to stop."""
+        history = [*before.history, record]
+        key = f"{VALIDATION}{LOSS}" if self.job.validation is not None else LOSS
+        scores = [(one[key], int(one["epoch"])) for one in history if key in one]
+        module = {name: tensor.detach().clone() for name, tensor in self.system.state_dict().items()}
+        best_epoch = min(scores)[1] if scores else 0
+        patience, epoch = self.job.settings.patience, before.epoch + 1
+        return Checkpoint(
+            identity=self.job.identity,
+            epoch=epoch,
+            module=module,
+            optimizer=self.optimizer.state_dict(),
+            schedule=self.schedule.state_dict(),
+            history=history,
+            best=module if best_epoch == epoch else before.best,
+            finished=epoch >= self.job.settings.epochs or (patience is not None and epoch - best_epoch >= patience),
+        )
+
+    def _train(self, number: int, watch: Watch) -> tuple[dict[str, float], float]:
+        self.system.train()
+        sums = _Sums(self.world.device)
+        batches = iter(self.job.train.epoch(number))
+        waited, step = 0.0, 0
+        while True:
+            asked = time.perf_counter()
+            batch = next(batches, None)
+            waited += time.perf_counter() - asked
+            if batch is None:
+                return sums.means(), waited
+            self._step(batch, sums, "train", number, step)
+            step += 1
+            watch.on_step(number * len(self.job.train) + step, self.total_steps)
+
+    def _step(self, batch: Batch, sums: _Sums, *place: int | str) -> None:
+        terms = self._terms(self.wrapped, batch, *place)
+        self.optimizer.zero_grad(set_to_none=True)
+        (terms[LOSS] * self.world.size).backward()  # the wrapper averages over workers
+        if self.job.settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.system.parameters(), self.job.settings.clip_norm)
+        self.optimizer.step()
+        self.schedule.after_step()
+        sums.add(terms, batch.total)
+
+    def _validate(self, source: Source) -> dict[str, float]:
+        self.system.eval()
+        sums = _Sums(self.world.device)
+        with torch.no_grad():
+            for step, batch in enumerate(source.epoch(0)):
+                sums.add(self._terms(self.system, batch, "validation", 0, step), batch.total)
+        return sums.means()
+
+    def _terms(self, module: nn.Module, batch: Batch, *place: int | str) -> dict[str, Tensor]:
+        """The terms of a batch, with random numbers that depend on the seed and the place in the run alone."""
+        seed = self.job.settings.seed
+        generator = torch.Generator(self.world.device).manual_seed(derived_seed(seed, *place))
+        torch.manual_seed(derived_seed(seed, "dropout", self.world.rank, *place))
+        draws = RowDraws(generator, batch.total, share(batch.total, self.world))
+        bfloat16 = self.job.settings.precision == "bfloat16"
+        with torch.autocast(torch.device(self.world.device).type, torch.bfloat16, enabled=bfloat16):
+            terms: dict[str, Tensor] = module(batch, draws)
+        return terms
+
+
+class _Sums:
+    """Sums of terms over batches, weighted by their rows; read once, over all workers."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+        self.rows = 0
+        self.terms: dict[str, Tensor] = {}
+
+    def add(self, terms: dict[str, Tensor], rows: int) -> None:
+        self.rows += rows
+        for name, term in terms.items():
+            value = term.detach().double() * rows
+            self.terms[name] = self.terms[name] + value if name in self.terms else value
+
+    def means(self) -> dict[str, float]:
+        if not self.terms:
+            return {LOSS: math.nan}
+        summed = sum_over_workers(torch.stack(list(self.terms.values()))) / self.rows
+        return dict(zip(self.terms, summed.tolist(), strict=True))

@@ -1,0 +1,105 @@
+"""From settings to `torch.optim` and its schedules."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch.optim import lr_scheduler
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from geozoo.training.settings import OptimizerSettings, ScheduleSettings
+
+PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.3, 10
+
+
+def make_optimizer(module: nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
+    """The optimiser of all parameters of a module that need a gradient."""
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if settings.name == "sgd":
+        return torch.optim.SGD(
+            parameters, lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
+        )
+    if settings.name == "adam":
+        return torch.optim.Adam(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.lr)
+
+
+class Schedule(Protocol):
+    """Moves the learning rate of an optimiser; its state goes into checkpoints."""
+
+    def after_step(self) -> None:
+        """Called after every step of the optimiser."""
+
+    def after_epoch(self, training_loss: float) -> None:
+        """Called after every epoch with its mean training loss."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from such values."""
+
+
+class _EveryStep:
+    """One of torch's schedules that moves with every step."""
+
+    def __init__(self, scheduler: lr_scheduler.LRScheduler) -> None:
+        self._scheduler = scheduler
+
+    def after_step(self) -> None:
+        self._scheduler.step()
+
+    def after_epoch(self, training_loss: float) -> None:
+        return
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: value for name, value in self._scheduler.state_dict().items() if not name.startswith("_")}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._scheduler.load_state_dict(state)
+
+
+class _Plateau:
+    """Torch's ReduceLROnPlateau on the training loss."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self._scheduler = lr_scheduler.ReduceLROnPlateau(optimizer, factor=PLATEAU_FACTOR, patience=PLATEAU_PATIENCE)
+
+    def after_step(self) -> None:
+        return
+
+    def after_epoch(self, training_loss: float) -> None:
+        self._scheduler.step(training_loss)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._scheduler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._scheduler.load_state_dict(state)
+
+
+def make_schedule(optimizer: torch.optim.Optimizer, settings: ScheduleSettings, total_steps: int) -> Schedule:
+    """The schedule of an optimiser over ``total_steps`` steps."""
+    if settings.name == "plateau":
+        return _Plateau(optimizer)
+    if settings.name == "onecycle":
+        rates = [group["lr"] for group in optimizer.param_groups]
+        return _EveryStep(lr_scheduler.OneCycleLR(optimizer, rates, total_steps=total_steps))
+    warmup = math.ceil(settings.warmup * total_steps)
+
+    def factor(step: int) -> float:
+        if settings.name == "constant":
+            return 1.0
+        if step < warmup:
+            return (step + 1) / warmup
+        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total_steps - warmup)))
+
+    return _EveryStep(lr_scheduler.LambdaLR(optimizer, factor))

@@ -1,0 +1,52 @@
+"""How a model is trained: what every experiment says in the same words."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from geozoo.recipe.space import Count, Fraction, Frozen, NonNegative, Positive, Seed
+
+
+class OptimizerSettings(Frozen):
+    """An optimiser of `torch.optim` at its defaults but for these.
+
+    ``adamw`` decays tensors of two and more dimensions only, as is common for transformers; ``adam`` and ``sgd`` decay
+    all.
+    """
+
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: Positive = 1e-4
+    weight_decay: NonNegative = 0.0
+    momentum: Fraction = 0.9
+
+
+class ScheduleSettings(Frozen):
+    """How the learning rate moves.
+
+    ``onecycle`` is `torch.optim.lr_scheduler.OneCycleLR` (cosine, 30 % rise, from lr/25, to lr/250,000), stepped after
+    every batch; ``cosine`` rises linearly over ``warmup`` of all steps and falls to 0 along a half cosine; ``plateau``
+    multiplies by 0.3 where the training loss has not improved for 10 epochs (`ReduceLROnPlateau`).
+    """
+
+    name: Literal["constant", "onecycle", "cosine", "plateau"] = "constant"
+    warmup: Fraction = 0.05
+
+
+class TrainingSettings(Frozen):
+    """Length, batches, arithmetic and stopping.
+
+    ``epochs`` is at most how often the training samples are seen; training ends before where the validation loss has
+    not improved for ``patience`` epochs. ``precision`` ``bfloat16`` computes under autocast and keeps weights and
+    updates in float32; float64 is for proofs. The model that is kept is that of the epoch with the least validation
+    loss. ``validate_every`` epochs the validation loss is taken, and at the end.
+    """
+
+    epochs: Count
+    batch_size: Count = 128
+    precision: Literal["float32", "float64", "bfloat16"] = "float32"
+    seed: Seed = 0
+    patience: Count | None = None
+    validate_every: Count = 1
+    clip_norm: Annotated[float | None, Field(gt=0)] = None
