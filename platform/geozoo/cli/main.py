@@ -13,6 +13,7 @@ from geozoo.cli.gc import gc
 from geozoo.cli.populate import populate
 from geozoo.cli.probe import probe
 from geozoo.cli.show import show
+from geozoo.cli.train import train
 from geozoo.cli.verify import verify
 from geozoo.errors import GeozooError
 
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (populate, show, probe, card, verify, gc):
+for command in (populate, show, probe, card, train, verify, gc):
     app.command()(command)
 
 

@@ -130,7 +130,8 @@ def _train_here(zoo: Zoo, images: ImageSet, on_work: Callable[[Work], None], add
 def _train_on_ray(zoo: Zoo, images: ImageSet, on_work: Callable[[Work], None], address: str | None) -> dict[str, str]:
     from geozoo.cli.progress import console
     from geozoo.cluster.session import ray_session
-    from geozoo.cluster.tune import populate_with_tune, run_folder
+    from geozoo.cluster.tune import populate_with_tune
+    from geozoo.training.curves import run_folder
 
     folder = run_folder(zoo.header.name)
     with ray_session(address) as dashboard:

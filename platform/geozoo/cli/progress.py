@@ -1,4 +1,4 @@
-"""Progress of a populating run on standard error: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of long runs on standard error: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from geozoo.populate import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from rich.console import Console
 
@@ -78,3 +78,30 @@ def _describe(done: Work, total: Work, samples_per_s: float) -> str:
     return (
         f"{done.members}/{total.members} members, {done.states}/{total.states} states, {samples_per_s:,.0f} samples/s"
     )
+
+
+@contextmanager
+def epoch_progress(epochs: int) -> Iterator[Callable[[Mapping[str, float]], None]]:
+    """Give a function to call with the record of every epoch of a training run."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    out = console()
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("epochs  {task.fields[text]}"), TimeElapsedColumn())
+    last = 0.0
+    with Progress(*columns, console=out, disable=not out.is_terminal) as progress:
+        task = progress.add_task("train", total=epochs, text="")
+
+        def on_epoch(record: Mapping[str, float]) -> None:
+            nonlocal last
+            text = _losses(record)
+            progress.update(task, completed=record["epoch"], text=text)
+            if not out.is_terminal and (time.monotonic() - last >= LINE_SECONDS or record["epoch"] == epochs):
+                last = time.monotonic()
+                out.print(f"epoch {record['epoch']:.0f}/{epochs}: {text}")
+
+        yield on_epoch
+
+
+def _losses(record: Mapping[str, float]) -> str:
+    known = [name for name in ("loss", "validation_loss") if name in record]
+    return ", ".join(f"{name.replace('_', ' ')} {record[name]:.4f}" for name in known)

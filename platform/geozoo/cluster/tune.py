@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -18,6 +16,7 @@ from geozoo.populate import Work, pending_cohorts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     from geozoo.datasets import ImageSet
     from geozoo.store import Zoo
@@ -87,12 +86,6 @@ def populate_with_tune(zoo: Zoo, images: ImageSet, on_work: Callable[[Work], Non
 def trial_resources(engine: str, cluster: Mapping[str, float]) -> dict[str, float]:
     """One core a trial, since the parallelism is that of cohorts; and a GPU for ``torch`` where the cluster has any."""
     return {"cpu": 1, "gpu": 1} if engine == "torch" and cluster.get("GPU", 0) >= 1 else {"cpu": 1}
-
-
-def run_folder(zoo_name: str) -> Path:
-    """A new folder for the curves of one run, below ``GEOZOO_RUNS`` or the user's cache."""
-    base = Path(os.environ.get("GEOZOO_RUNS", Path.home() / ".cache" / "geozoo" / "runs")).expanduser().absolute()
-    return base / f"{zoo_name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
 
 
 @contextmanager

@@ -1,13 +1,13 @@
-"""From YAML and ``key=value`` overrides to a validated recipe."""
+"""From YAML and ``key=value`` overrides to a validated recipe or experiment."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from geozoo.errors import RecipeError
 from geozoo.recipe.describe import describe_errors, shorten
@@ -16,39 +16,61 @@ from geozoo.recipe.model import Recipe
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+Document = TypeVar("Document", bound=BaseModel)
+
 
 def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
-    """Read a recipe file and apply overrides such as ``training.epochs=2``.
+    """Read a recipe file and apply overrides such as ``training.epochs=2``; see `load_document`."""
+    return load_document(path, overrides, Recipe, "recipe", "zoos/digits_cnn.yaml")
+
+
+def parse_recipe(tree: Mapping[str, Any], source: str = "the recipe") -> Recipe:
+    """Validate a recipe given as plain values; `RecipeError` names the wrong fields in one sentence."""
+    return parse_document(tree, Recipe, source)
+
+
+def load_document(
+    path: str | Path, overrides: Iterable[str], model: type[Document], what: str, example: str
+) -> Document:
+    """Read a YAML file, apply ``key=value`` overrides, and validate it as ``model``.
 
     An override is validated like the file: its value is read as YAML (``population.grid.lr=[1e-3, 1e-2]``), its key
     must be a field.
 
+    Args:
+        path: the file.
+        overrides: applied in order.
+        model: what the file describes.
+        what: what such a file is called in messages.
+        example: path of one, for messages.
+
     Raises:
         RecipeError: the file is missing or no YAML mapping, or a field is unknown, missing or wrong.
     """
-    source = f"recipe {str(path)!r}"
+    source = f"{what} {str(path)!r}"
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise RecipeError(f"there is no {source}: give the path of a YAML file such as zoos/digits_cnn.yaml.") from None
+        raise RecipeError(f"there is no {source}: give the path of a YAML file such as {example}.") from None
     except (OSError, UnicodeDecodeError) as error:
         cause = getattr(error, "strerror", None) or error
         raise RecipeError(f"{source} cannot be read ({cause}): give the path of a YAML text file.") from error
     tree = _parse(text, source)
     if not isinstance(tree, dict):
         holds = "is empty" if tree is None else f"holds {shorten(tree)} and no fields"
-        raise RecipeError(f"{source} {holds}: write key: value lines, as the files in zoos/ do.")
+        folder = Path(example).parent
+        raise RecipeError(f"{source} {holds}: write key: value lines, as the files in {folder}/ do.")
     for override in overrides:
         tree = apply_override(tree, override)
-    return parse_recipe(tree, source)
+    return parse_document(tree, model, source)
 
 
-def parse_recipe(tree: Mapping[str, Any], source: str = "the recipe") -> Recipe:
-    """Validate a recipe given as plain values; `RecipeError` names the wrong fields in one sentence."""
+def parse_document(tree: Mapping[str, Any], model: type[Document], source: str) -> Document:
+    """Validate plain values as ``model``; `RecipeError` names the wrong fields in one sentence."""
     try:
-        return Recipe.model_validate(tree)
+        return model.model_validate(tree)
     except ValidationError as error:
-        raise RecipeError(f"{source} is not valid: {describe_errors(error, Recipe, tree)}.") from None
+        raise RecipeError(f"{source} is not valid: {describe_errors(error, model, tree)}.") from None
 
 
 def apply_override(tree: dict[str, Any], override: str) -> dict[str, Any]:
@@ -64,7 +86,7 @@ def apply_override(tree: dict[str, Any], override: str) -> dict[str, Any]:
 def _replaced(tree: Any, names: list[str], value: Any, override: str) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise RecipeError(
-            f"override {override!r} reaches into {shorten(tree)}, which has no fields: name a field of the recipe."
+            f"override {override!r} reaches into {shorten(tree)}, which has no fields: name a field of the file."
         )
     head, *rest = names
     return {**tree, head: _replaced(tree.get(head, {}), rest, value, override) if rest else value}

@@ -47,12 +47,17 @@ def select_states(zoo: Zoo, split: Split, epochs: int | Sequence[int] | None, ta
     """
     check_split(split)
     committed = zoo.members.loc[zoo.members["committed"], "member"]
+    return select_states_of(zoo, [member for member in committed if split_of(member) == split], epochs, target)
+
+
+def select_states_of(zoo: Zoo, chosen: Sequence[str], epochs: int | Sequence[int] | None, target: str) -> Selection:
+    """The states of some committed members, at all or some epochs, that are finite; see `select_states`."""
     columns = list(dict.fromkeys([target, "finite"]))
-    table = zoo.read_metrics(columns, epochs, [member for member in committed if split_of(member) == split])
+    table = zoo.read_metrics(columns, epochs, chosen)
     usable = table["finite"].astype(bool) & np.isfinite(table[target].astype(float))
-    chosen = table.loc[usable]
-    members, at = chosen["member"].to_numpy(dtype=object), chosen["epoch"].to_numpy(dtype=np.int64)
-    shards = np.empty(len(chosen), dtype=np.int64)
+    kept = table.loc[usable]
+    members, at = kept["member"].to_numpy(dtype=object), kept["epoch"].to_numpy(dtype=np.int64)
+    shards = np.empty(len(kept), dtype=np.int64)
     for number, read in enumerate(zoo.shard_reads(members, at)):
         shards[read.rows] = number
-    return Selection(members, at, chosen[target].to_numpy(dtype=np.float32), shards, int((~usable).sum()))
+    return Selection(members, at, kept[target].to_numpy(dtype=np.float32), shards, int((~usable).sum()))

@@ -38,7 +38,7 @@ class StatesDataset(Dataset[Item]):
         self.index = pd.DataFrame({"member": self.selection.members, "epoch": self.selection.epochs})
         self._targets = torch.from_numpy(self.selection.targets)
         self._zoo = zoo
-        self._kept: _KeptShards | None = None
+        self._kept: KeptShards | None = None
 
     def __len__(self) -> int:
         return len(self.selection)
@@ -56,7 +56,7 @@ class StatesDataset(Dataset[Item]):
 
     def keep_shards(self, shards: int) -> None:
         """From now on read all items of a shard when one is asked for, and keep those of the last ``shards`` shards."""
-        self._kept = _KeptShards(self._zoo, self.selection, shards)
+        self._kept = KeptShards(self._zoo, self.selection, shards)
 
 
 class ShardSampler(Sampler[int]):
@@ -95,7 +95,7 @@ class ShardSampler(Sampler[int]):
             yield from items.tolist()
 
 
-class _KeptShards:
+class KeptShards:
     """The selected states of the shards used last, for one thread at a time."""
 
     def __init__(self, zoo: Zoo, selection: Selection, limit: int) -> None:

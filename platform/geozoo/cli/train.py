@@ -1,0 +1,125 @@
+"""``geozoo train``: from an experiment to a trained model."""
+
+from __future__ import annotations
+
+import json as json_module
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from geozoo.hyper.experiment import HyperExperiment
+    from geozoo.hyper.trained import TrainedModel
+
+EXAMPLES = """
+A run that was stopped or killed goes on from its last finished epoch when the same command is given again.
+
+Examples:
+
+\b
+  geozoo train experiments/hyper/digits_small.yaml --set zoo=digits-zoo --to digits-model --local
+  geozoo train experiments/hyper/mnist_small.yaml --set zoo=s3://bucket/mnist --to s3://bucket/model --workers 2
+  geozoo train experiments/hyper/mnist_small.yaml --set zoo=mnist-zoo --set training.seed=1 --to model-1
+"""
+
+
+def train(
+    experiment: Annotated[str, typer.Argument(help="Path of an experiment, a YAML file as in experiments/hyper/.")],
+    to: Annotated[str, typer.Option("--to", metavar="URL", help="A folder, or s3://bucket/prefix, for the model.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a field of the experiment; repeatable."),
+    ] = None,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Workers that share each batch, through Ray.")] = 1,
+    gpus_per_worker: Annotated[
+        float, typer.Option(metavar="F", min=0, help="GPUs of each worker; below 1 several share one.")
+    ] = 0.0,
+    local: Annotated[bool, typer.Option("--local", help="Train in this one process, without Ray.")] = False,
+    address: Annotated[
+        str | None, typer.Option(help="Use a running Ray cluster: auto, or host:port. Default: one on this machine.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+) -> None:
+    """Train the model of an experiment, and write it where --to says."""
+    from geozoo.cli.progress import console, epoch_progress
+    from geozoo.errors import InputError
+    from geozoo.hyper.experiment import load_experiment
+    from geozoo.hyper.trained import open_model
+    from geozoo.store import open_location, refuse_unsafe_endpoint
+    from geozoo.training.curves import curves, run_folder
+
+    if local and (address or workers > 1):
+        other = f"--address {address}" if address else f"--workers {workers}"
+        raise InputError(f"--local and {other} exclude each other: give one.")
+    if not local and to.startswith("memory://"):
+        raise InputError(f"{to!r} is visible to one process only: add --local, or train to a folder or s3:// URL.")
+    chosen = load_experiment(experiment, overrides or ())
+    location = open_location(to)
+    refuse_unsafe_endpoint(location)
+    folder = run_folder(chosen.name)
+    started = time.monotonic()
+    console().print(f"experiment {chosen.name}: {chosen.training.epochs} epochs at most, to {location.url}")
+    console().print(f"curves: tensorboard --logdir {folder}")
+    with curves(folder) as draw, epoch_progress(chosen.training.epochs) as show:
+
+        def on_epoch(record: dict[str, float]) -> None:
+            draw(record)
+            show(record)
+
+        _run(chosen, location.url, folder, on_epoch, local, address, workers, gpus_per_worker)
+    _report(open_model(location.url), time.monotonic() - started, json)
+
+
+train.__doc__ = f"{train.__doc__}\n{EXAMPLES}"
+
+
+def _run(
+    experiment: HyperExperiment,
+    url: str,
+    folder: Path,
+    on_epoch: Callable[[dict[str, float]], None],
+    local: bool,
+    address: str | None,
+    workers: int,
+    gpus_per_worker: float,
+) -> None:
+    from geozoo.errors import InterruptedTrainingError
+    from geozoo.hyper.fit import check, run_experiment
+    from geozoo.training.distributed import World
+    from geozoo.training.loop import Watch
+
+    try:
+        if local:
+            run_experiment(experiment, url, World(), Watch(on_epoch))
+            return
+        from geozoo.cluster.preflight import refuse_unreachable_nodes
+        from geozoo.cluster.session import ray_session
+        from geozoo.cluster.train import train_with_ray
+
+        check(experiment)  # before workers start, which are started again when they fail
+        with ray_session(address):
+            refuse_unreachable_nodes(url)
+            run = partial(run_experiment, experiment, url)
+            train_with_ray(run, folder, on_epoch, workers=workers, gpus_per_worker=gpus_per_worker)
+    except KeyboardInterrupt:
+        raise InterruptedTrainingError(
+            f"interrupted; run the same command again to go on from the last finished epoch at {url}."
+        ) from None
+
+
+def _report(model: TrainedModel, seconds: float, as_json: bool) -> None:
+    from geozoo.cli.progress import console
+
+    history = model.card.history
+    kept = next((record for record in history if record["epoch"] == model.card.best_epoch), history[-1])
+    if as_json:
+        outcome = {"url": model.url, "epochs": len(history), "seconds": round(seconds, 1), "kept": kept}
+        typer.echo(json_module.dumps(outcome))
+        return
+    console().print(f"trained {len(history)} epochs in {seconds:.0f} s; kept epoch {model.card.best_epoch or len(history)}.")
+    typer.echo(model.url)

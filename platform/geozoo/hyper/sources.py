@@ -1,0 +1,88 @@
+"""Which states of which zoos an experiment learns from, and whether they fit together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geozoo.errors import InputError
+from geozoo.hyper.splits import split_members
+from geozoo.hyper.stream import ZooStates
+from geozoo.nets import find_network
+from geozoo.store import open_zoo
+from geozoo.store.selection import Selection, select_states_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from geozoo.hyper.experiment import HyperExperiment, StatesSettings
+    from geozoo.store import Zoo
+    from geozoo.weights.symmetry import Symmetry
+
+
+def open_zoos(experiment: HyperExperiment) -> list[Zoo]:
+    """The zoos that an experiment names.
+
+    Raises:
+        InputError: it names none.
+        ZooNotFoundError: there is no zoo at a URL.
+    """
+    if not experiment.zoo:
+        raise InputError(
+            f"experiment {experiment.name!r} names no zoo: add --set zoo=URL with the URL of a populated one."
+        )
+    return [open_zoo(url) for url in experiment.zoo]
+
+
+def select_part(zoo: Zoo, part: str, settings: StatesSettings) -> ZooStates:
+    """The states of one part of the split, at the chosen checkpoints.
+
+    Raises:
+        InputError: the part is empty, or a checkpoint is not stored.
+    """
+    members = zoo.members[zoo.members["committed"]]
+    chosen = members.loc[split_members(members, settings.split) == part, "member"].tolist()
+    if not chosen:
+        raise InputError(
+            f"the {part} part of zoo {zoo.header.name!r}, split by {settings.split}, is empty: populate more members."
+        )
+    epochs = None if settings.checkpoints == "every" else list(settings.checkpoints)
+    return with_activations(zoo, select_states_of(zoo, chosen, epochs, "finite"))
+
+
+def with_activations(zoo: Zoo, selection: Selection) -> ZooStates:
+    """Add the activations of the members' networks."""
+    activations = zoo.members.set_index("member")["activation"]
+    return ZooStates(zoo, selection, activations.loc[selection.members].to_numpy(dtype=np.str_))
+
+
+def keep_states(states: ZooStates, kept: np.ndarray) -> ZooStates:
+    """Those states that a mask marks."""
+    whole = states.selection
+    selection = Selection(
+        whole.members[kept],
+        whole.epochs[kept],
+        whole.targets[kept],
+        whole.shards[kept],
+        whole.left_out + int((~kept).sum()),
+    )
+    return ZooStates(states.zoo, selection, states.activations[kept])
+
+
+def zoo_symmetry(zoo: Zoo) -> Symmetry:
+    """The permutation symmetry of a zoo's network."""
+    from geozoo.weights.symmetry import network_symmetry
+
+    dataset = zoo.header.dataset
+    return network_symmetry(
+        find_network(zoo.header.recipe["network"]["name"]).name,
+        channels=dataset["channels"],
+        size=dataset["size"],
+        classes=len(dataset["classes"]),
+    )
+
+
+def training_members(sources: Sequence[ZooStates]) -> list[str]:
+    """The ids of all members learned from."""
+    return sorted({str(member) for source in sources for member in source.selection.members})
