@@ -121,5 +121,7 @@ def _report(model: TrainedModel, seconds: float, as_json: bool) -> None:
         outcome = {"url": model.url, "epochs": len(history), "seconds": round(seconds, 1), "kept": kept}
         typer.echo(json_module.dumps(outcome))
         return
-    console().print(f"trained {len(history)} epochs in {seconds:.0f} s; kept epoch {model.card.best_epoch or len(history)}.")
+    console().print(
+        f"trained {len(history)} epochs in {seconds:.0f} s; kept epoch {model.card.best_epoch or len(history)}."
+    )
     typer.echo(model.url)

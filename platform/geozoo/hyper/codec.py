@@ -9,13 +9,13 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from geozoo.hyper.models import HyperModel
+    from geozoo.hyper.models.model import HyperModel
 
 
 class WeightSpace(nn.Module):
-    """The scale of one zoo's weights: ``mean`` and ``std`` ``[params]``, constant over each tensor.
+    """The scale of one zoo's weights: ``mean`` and ``std`` ``[params]``, constant over each layer.
 
-    ``std`` is that of all training weights of the tensor, at least 1e-4. With ``standardise`` the model sees
+    ``std`` is that of all training weights of the layer, at least 1e-4. With ``standardise`` the model sees
     ``(w - mean) / std``; without, the weights as they are.
     """
 

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError
 
 from geozoo.errors import InputError
 from geozoo.hyper.models import find_model
+from geozoo.hyper.models.options import ModelOptions  # noqa: TC001  (pydantic reads the annotation)
 from geozoo.recipe.describe import describe_errors
 from geozoo.recipe.load import load_document
 from geozoo.recipe.model import Origin
@@ -31,7 +32,7 @@ class StatesSettings(Frozen):
     ``checkpoints`` are epochs, or ``every``. Members, never states, are split 70/15/15 by ``split``: ``member``, or
     ``seed`` where seeds are used again in other cells, or ``cell`` (all members of equal hyper-parameters together).
     ``max_weight`` leaves out states with a larger weight, as the published data sets do. ``standardise`` subtracts the
-    mean and divides by the standard deviation of each tensor over the training states before the model sees a state.
+    mean and divides by the standard deviation of each layer over the training states before the model sees a state.
     ``align`` permutes the units of every member, by weight matching of its last state, to those of the first training
     member, as SANE does.
     """
@@ -73,10 +74,10 @@ class BehaviourSettings(Frozen):
 
 
 class LossSettings(Frozen):
-    """``contrast`` x NT-Xent + (1 - ``contrast``) x [(1 - behaviour.weight) x structure + behaviour.weight x behaviour].
+    """``contrast`` x NT-Xent + (1 - ``contrast``) x [(1 - w) x structure + w x behaviour], w = ``behaviour.weight``.
 
     ``structure`` is the reconstruction error: ``plain`` mean squares; ``layers_by_weight`` and ``layers_alike`` divide
-    every tensor by its standard deviation over the training states and weigh weights or tensors alike (Schuerholt et
+    every layer by its standard deviation over the training states and weigh weights or layers alike (Schuerholt et
     al., 2022); ``batch`` normalises by mean and deviation in the batch, for heterogeneous zoos.
     """
 
@@ -99,12 +100,6 @@ def _model_options(value: Any) -> Any:
         raise ValueError(describe_errors(error, record.options, value)) from None
 
 
-class ModelSettings(Frozen):
-    """The options of a model by its ``name``, one of ``geozoo.hyper.models.MODELS``; its record has the fields."""
-
-    name: str
-
-
 class HyperExperiment(Frozen):
     """One hyper-representation, described completely; ``zoo`` lists the URLs that it learns from."""
 
@@ -113,7 +108,7 @@ class HyperExperiment(Frozen):
     kind: Literal["hyper"]
     zoo: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = ()
     states: StatesSettings = StatesSettings()
-    model: Annotated[SerializeAsAny[ModelSettings], BeforeValidator(_model_options)]
+    model: Annotated[SerializeAsAny[ModelOptions], BeforeValidator(_model_options)]
     augmentation: AugmentationSettings = AugmentationSettings()
     loss: LossSettings = LossSettings()
     optimizer: OptimizerSettings = OptimizerSettings()

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import torch
 
 from geozoo.datasets import DatasetOptions, load_image_set
 from geozoo.errors import InputError
+from geozoo.hyper.networks import Networks
+from geozoo.population.tensors import Pixels
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from geozoo.datasets import ImageSet
     from geozoo.store import Zoo
 
 QUERY_IMAGES = 2048
+
+
+@dataclass(frozen=True)
+class QueryImages:
+    """Normalised ``images`` ``[q, channels, size, size]`` of one zoo, and its ``networks``, for a behavioural term."""
+
+    images: Tensor
+    networks: Networks
+
+
+def query_images(zoo: Zoo, dtype: torch.dtype, device: str) -> QueryImages:
+    """The first 2048 training images of a zoo: none of them is among the test images that decoded networks answer."""
+    images = zoo_images(zoo)
+    shown = torch.from_numpy(images.train.images[:QUERY_IMAGES].copy()).to(device)
+    return QueryImages(Pixels.of(images, dtype, device)(shown), Networks.of(zoo))
 
 
 def zoo_images(zoo: Zoo) -> ImageSet:

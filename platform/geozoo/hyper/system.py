@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from geozoo.hyper.behaviour import behaviour
-from geozoo.hyper.losses import layer_normalised, masked_normalised, nt_xent, reconstruction
+from geozoo.hyper.losses import (
+    batch_normalised,
+    combined,
+    layer_normalised,
+    layer_numbers,
+    nt_xent,
+    reconstruction,
+)
 from geozoo.training.distributed import gather_rows, share
 from geozoo.training.loop import LOSS
 from geozoo.weights.augment import AddNoise, Augmentation, Erase, Permute, ScaleNoise
@@ -17,23 +23,15 @@ from geozoo.weights.augment import AddNoise, Augmentation, Erase, Permute, Scale
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from geozoo.hyper.experiment import AugmentationSettings, HyperExperiment, LossSettings
     from geozoo.hyper.codec import Codec
-    from geozoo.hyper.models import Reconstruction
-    from geozoo.hyper.networks import Networks
+    from geozoo.hyper.experiment import AugmentationSettings, BehaviourSettings, HyperExperiment, LossSettings
+    from geozoo.hyper.images import QueryImages
+    from geozoo.hyper.losses import Reduction
+    from geozoo.hyper.models.model import Reconstruction
     from geozoo.hyper.stream import WeightBatch
-    from geozoo.nets.layout import Layout
     from geozoo.training.distributed import World
-    from geozoo.training.draws import RowDraws
+    from geozoo.weights.draws import RowDraws
     from geozoo.weights.symmetry import Symmetry
-
-
-@dataclass(frozen=True)
-class QueryImages:
-    """Normalised images ``[q, channels, size, size]`` of one zoo, and its networks, for the behavioural term."""
-
-    images: Tensor
-    networks: Networks
 
 
 class HyperSystem(nn.Module):
@@ -63,10 +61,9 @@ class HyperSystem(nn.Module):
         self.augmentations = [_augmentations(symmetry, experiment.augmentation) for symmetry in symmetries]
         self.world = world
         self.queries = queries
-        self.layouts: list[Layout] = [symmetry.layout for symmetry in symmetries]
+        self.layers = [layer_numbers(symmetry.layout).to(world.device) for symmetry in symmetries]
         if not self.settings.contrast:
-            for parameter in codec.model.projection_parameters():
-                parameter.requires_grad_(False)
+            codec.model.head.requires_grad_(False)
 
     def forward(self, batch: WeightBatch, draws: RowDraws) -> dict[str, Tensor]:
         """This worker's share of the terms of a batch."""
@@ -74,18 +71,22 @@ class HyperSystem(nn.Module):
         pair = self.settings.contrast > 0
         views = [self._view(batch, draws) for _ in range(2 if pair else 1)]
         seen = space.to_model(torch.cat(views))
-        made: Reconstruction = self.codec.model(seen, batch.zoo, draws)
+        made: Reconstruction = self.codec.model(seen, batch.zoo, draws.generator)
         clean = torch.cat([batch.weights] * len(views))
         target = seen if self.target == "view" else space.to_model(clean)
         terms = {"structure": self._structure(made, target, batch)}
-        loss = terms["structure"]
-        asked = self.settings.behaviour
-        if asked is not None:
-            terms["behaviour"] = self._behaviour(made, clean, batch, draws)
-            loss = (1 - asked.weight) * loss + asked.weight * terms["behaviour"]
+        if self.settings.behaviour is not None:
+            terms["behaviour"] = self._behaviour(made, batch, draws, self.settings.behaviour)
         if pair:
             terms["contrast"] = self._contrast(made, batch)
-            loss = self.settings.contrast * terms["contrast"] + (1 - self.settings.contrast) * loss
+        beta = 1 - (self.settings.behaviour.weight if self.settings.behaviour else 0.0)
+        loss = combined(
+            terms.get("contrast"),
+            terms["structure"],
+            terms.get("behaviour"),
+            gamma=self.settings.contrast,
+            beta=beta,
+        )
         return {LOSS: loss, **terms}
 
     def _view(self, batch: WeightBatch, draws: RowDraws) -> Tensor:
@@ -96,57 +97,41 @@ class HyperSystem(nn.Module):
         return weights
 
     def _structure(self, made: Reconstruction, target: Tensor, batch: WeightBatch) -> Tensor:
-        """The mean over the rows of this worker, weighted by its share of the batch."""
-        if not len(target):
-            return made.predicted.sum()
-        return self._error(made, target, batch) * (len(batch.weights) / batch.total)
-
-    def _error(self, made: Reconstruction, target: Tensor, batch: WeightBatch) -> Tensor:
-        match self.settings.structure:
-            case "plain":
-                return reconstruction(made.predicted, target, made.mask)
-            case "batch":
-                return masked_normalised(made.predicted, target, self.layouts[batch.zoo], made.mask)
-        space = self.codec.space(batch.zoo)
-        predicted, wanted = space.from_model(made.predicted), space.from_model(target)
-        alike = self.settings.structure == "layers_alike"
-        return layer_normalised(
-            predicted,
-            wanted,
-            space.std,
-            self.layouts[batch.zoo],
-            reduction="layer_mean" if alike else "global_mean",
-            mask=made.mask,
-        )
+        """The mean over this worker's rows, weighted by its share of the batch."""
+        layers, (predicted, mask) = self.layers[batch.zoo], (made.predicted, made.mask)
+        if self.settings.structure == "plain":
+            error = reconstruction(predicted, target, mask)
+        elif self.settings.structure == "batch":
+            error = batch_normalised(predicted, target, layers, mask)
+        else:
+            space = self.codec.space(batch.zoo)
+            scales = torch.ones_like(space.std) if space.standardise else space.std
+            reduction: Reduction = "layer_mean" if self.settings.structure == "layers_alike" else "global_mean"
+            error = layer_normalised(predicted, target, scales, reduction, mask, layers=layers)
+        return error * (len(batch.weights) / batch.total)
 
     def _contrast(self, made: Reconstruction, batch: WeightBatch) -> Tensor:
         """NT-Xent of this worker's anchors among all rows of the batch, the two views of a state the positives."""
         projected = self.codec.model.project(made.latent)
         rows, total = len(batch.weights), batch.total
         both = torch.cat([projected[:rows], projected[rows:]], dim=1)
-        first, second = gather_rows(both, total, self.world).chunk(2, dim=1)
+        everyone = torch.cat(gather_rows(both, total, self.world).chunk(2, dim=1))
         mine = torch.arange(total, device=projected.device)[share(total, self.world)]
-        anchors = torch.cat([mine, mine + total])
-        return nt_xent(projected, anchors, torch.cat([first, second]), self.settings.temperature) / (2 * total)
+        return nt_xent(projected, everyone, torch.cat([mine, mine + total]), self.settings.temperature) / (2 * total)
 
-    def _behaviour(self, made: Reconstruction, clean: Tensor, batch: WeightBatch, draws: RowDraws) -> Tensor:
+    def _behaviour(self, made: Reconstruction, batch: WeightBatch, draws: RowDraws, asked: BehaviourSettings) -> Tensor:
         """How differently decoded networks answer, for the first view of the first ``states`` rows of the batch."""
-        asked = self.settings.behaviour
-        assert asked is not None
-        query = self.queries[batch.zoo]
+        query, generator = self.queries[batch.zoo], draws.generator
+        chosen = torch.randperm(len(query.images), generator=generator, device=generator.device)[: asked.images]
         shown = min(asked.states or batch.total, batch.total)
         place = share(batch.total, self.world)
         rows = max(0, min(place.stop, shown) - place.start)
-        if not rows:
-            return made.predicted.sum() * 0
-        decoded = self.codec.space(batch.zoo).from_model(made.predicted[:rows])
-        generator = draws.generator
-        chosen = torch.randperm(len(query.images), generator=generator, device=generator.device)[: asked.images]
+        decoded = self.codec.space(batch.zoo).from_model(made.predicted[:rows]).to(query.images.dtype)
         images, activations = query.images[chosen], batch.activations[:rows]
         with torch.no_grad():
-            original = query.networks.logits(clean[:rows], activations, images)
+            original = query.networks.logits(batch.weights[:rows], activations, images)
         answers = query.networks.logits(decoded, activations, images)
-        return behaviour(answers, original, asked.kind) * (rows / shown)
+        return behaviour(answers, original, asked.kind) * (rows / shown) if rows else answers.sum()
 
 
 def _augmentations(symmetry: Symmetry, settings: AugmentationSettings) -> list[Augmentation]:

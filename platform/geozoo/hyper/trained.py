@@ -165,6 +165,4 @@ def empty_codec(experiment: HyperExperiment, layouts: list[Layout]) -> Codec:
     model = find_model(experiment.model.name).build(experiment.model, layouts)
     standardise = experiment.states.standardise
     sizes = [num_parameters(layout) for layout in layouts]
-    return Codec(
-        model, [WeightSpace(torch.zeros(size), torch.ones(size), standardise=standardise) for size in sizes]
-    )
+    return Codec(model, [WeightSpace(torch.zeros(size), torch.ones(size), standardise=standardise) for size in sizes])

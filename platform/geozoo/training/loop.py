@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from geozoo.errors import TrainingError
 from geozoo.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from geozoo.training.distributed import share, sum_over_workers
-from geozoo.training.draws import RowDraws, derived_seed
+from geozoo.training.draws import derived_seed
 from geozoo.training.optimizers import make_optimizer, make_schedule
+from geozoo.weights.draws import RowDraws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,7 +31,9 @@ VALIDATION = "validation_"
 class Batch(Protocol):
     """The part of a batch that this worker holds: `geozoo.training.distributed.share` of ``total`` rows."""
 
-    total: int
+    @property
+    def total(self) -> int:
+        """Rows over all workers."""
 
 
 class Source(Protocol):

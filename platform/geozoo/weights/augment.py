@@ -1,8 +1,8 @@
-"""Augmentations of flat weights, on their device, with all randomness from the generator given.
+"""Augmentations of flat weights, on their device, with all randomness from the draws given.
 
 An augmentation maps states ``[n, params]`` to new ones of the same shape and dtype and leaves its input as it is; the
-generator lives on the device of the states. `Permute` keeps the function of every network; the others treat a state as
-a vector, so that for instance a running variance may become negative.
+draws are for its ``n`` rows, on the device of the states. `Permute` keeps the function of every network; the others
+treat a state as a vector, so that for instance a running variance may become negative.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from geozoo.errors import InputError
+from geozoo.weights.draws import RowDraws
 from geozoo.weights.permutation import draw_permutations, permute
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from geozoo.weights.groups import Symmetry
 
-Augmentation = Callable[[Tensor, Generator], Tensor]
+Augmentation = Callable[[Tensor, RowDraws], Tensor]
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Permute:
 
     symmetry: Symmetry
 
-    def __call__(self, weights: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, weights: Tensor, draws: RowDraws) -> Tensor:
         """Augment states ``[n, params]``."""
-        return permute(weights, self.symmetry, draw_permutations(self.symmetry, len(weights), generator))
+        return permute(weights, self.symmetry, draw_permutations(self.symmetry, draws))
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,11 @@ class Erase:
                 " the least fraction first."
             )
 
-    def __call__(self, weights: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, weights: Tensor, draws: RowDraws) -> Tensor:
         """Augment states ``[n, params]``."""
-        n, params = weights.shape
+        params = weights.shape[1]
         low, high = self.fraction
-        chosen, level, place = torch.rand((3, n, 1), generator=generator, device=weights.device, dtype=torch.float64)
+        chosen, level, place = draws.uniform(3, 1, dtype=torch.float64).unbind(1)
         length = ((low + (high - low) * level) * params).round().long() * (chosen < self.probability)
         start = (place * (params - length + 1)).long()
         positions = torch.arange(params, device=weights.device)
@@ -77,9 +78,9 @@ class AddNoise:
     def __post_init__(self) -> None:
         _check_sigma(self.sigma)
 
-    def __call__(self, weights: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, weights: Tensor, draws: RowDraws) -> Tensor:
         """Augment states ``[n, params]``."""
-        return weights + self.sigma * _gaussian(weights, generator)
+        return weights + self.sigma * _gaussian(weights, draws)
 
 
 @dataclass(frozen=True)
@@ -91,25 +92,25 @@ class ScaleNoise:
     def __post_init__(self) -> None:
         _check_sigma(self.sigma)
 
-    def __call__(self, weights: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, weights: Tensor, draws: RowDraws) -> Tensor:
         """Augment states ``[n, params]``."""
-        return weights * (1 + self.sigma * _gaussian(weights, generator))
+        return weights * (1 + self.sigma * _gaussian(weights, draws))
 
 
 def compose(augmentations: Sequence[Augmentation]) -> Augmentation:
     """One augmentation that applies several in turn; of none, the identity."""
     steps = tuple(augmentations)
 
-    def augment(weights: Tensor, generator: Generator) -> Tensor:
+    def augment(weights: Tensor, draws: RowDraws) -> Tensor:
         for step in steps:
-            weights = step(weights, generator)
+            weights = step(weights, draws)
         return weights
 
     return augment
 
 
-def _gaussian(weights: Tensor, generator: Generator) -> Tensor:
-    return torch.randn(weights.shape, generator=generator, device=weights.device, dtype=weights.dtype)
+def _gaussian(weights: Tensor, draws: RowDraws) -> Tensor:
+    return draws.normal(weights.shape[1], dtype=weights.dtype)
 
 
 def _check_sigma(sigma: float) -> None:

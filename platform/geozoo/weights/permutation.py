@@ -16,22 +16,20 @@ from geozoo.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from geozoo.weights.draws import RowDraws
     from geozoo.weights.groups import Rows, Symmetry
 
     Permutations = tuple[Tensor, ...]
 
 
-def draw_permutations(symmetry: Symmetry, n: int, generator: torch.Generator) -> Permutations:
-    """Draw permutations for ``n`` states: uniform, independent for every state and group, on the generator's device.
+def draw_permutations(symmetry: Symmetry, draws: RowDraws) -> Permutations:
+    """Draw permutations for the rows of ``draws``: uniform, independent for every state and group, on their device.
 
     They are the orders of uniform float64 numbers, whose chance of a tie (which would favour the identity) is below
     1e-9 even for a thousand units. The published systems draw from lists made in advance, which hold only 6 of the 24
     permutations of a layer of four units; here nothing is listed.
     """
-    return tuple(
-        torch.rand((n, group.size), generator=generator, device=generator.device, dtype=torch.float64).argsort(dim=1)
-        for group in symmetry.groups
-    )
+    return tuple(draws.uniform(group.size, dtype=torch.float64).argsort(dim=1) for group in symmetry.groups)
 
 
 def identity_permutations(symmetry: Symmetry, n: int, device: torch.device | str = "cpu") -> Permutations:

@@ -32,7 +32,12 @@ class HyperModel(nn.Module):
 
     Weights come standardised or not, as the caller decides; nothing is scaled here. ``zoo`` numbers the layouts that
     the model was built for. All methods take batches of any size, none included, and are deterministic without dropout.
+
+    Attributes:
+        head: what `project` has parameters in.
     """
+
+    head: nn.Module
 
     @abstractmethod
     def encode(self, weights: Tensor, zoo: int = 0) -> Tensor:

@@ -20,7 +20,13 @@ class ProjectionOptions(Frozen):
     out: Count = 50
 
 
-class EncoderDecoderOptions(Frozen):
+class ModelOptions(Frozen):
+    """Options of the model ``name``, one of ``geozoo.hyper.models.MODELS``."""
+
+    name: str
+
+
+class EncoderDecoderOptions(ModelOptions):
     """Options of ``encoder_decoder``.
 
     ``tokens``: what a token is (`geozoo.hyper.models.tokens`). ``width``: numbers a token is embedded in,
@@ -29,6 +35,7 @@ class EncoderDecoderOptions(Frozen):
     attention weights, of the hidden units and of what each half of a block adds.
     """
 
+    name: Literal["encoder_decoder"] = "encoder_decoder"
     tokens: TokenScheme = "neuron"
     width: Count = 128
     blocks: Count = 2
@@ -46,7 +53,7 @@ class EncoderDecoderOptions(Frozen):
         return self
 
 
-class SaneOptions(Frozen):
+class SaneOptions(ModelOptions):
     """Options of ``sane``.
 
     ``token_size``: weights in a token, 0 for the longest row of all layouts. ``width``: numbers a token is embedded in;
@@ -57,6 +64,7 @@ class SaneOptions(Frozen):
     without them what the layouts need. Larger tables let the weights of the model serve other networks later.
     """
 
+    name: Literal["sane"] = "sane"
     token_size: Natural = 0
     width: Count = 256
     blocks: Count = 4

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from geozoo.hyper.models.model import HyperModel
+    from geozoo.hyper.models.options import ModelOptions
     from geozoo.nets.layout import Layout
-    from geozoo.recipe.space import Frozen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class ModelRecord:
 
     name: str
     summary: str
-    options: type[Frozen]
+    options: type[ModelOptions]
     build: Callable[[Any, Sequence[Layout]], HyperModel]
 
 
