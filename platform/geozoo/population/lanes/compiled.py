@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from pickle import PickleError
 from typing import TYPE_CHECKING, Any
@@ -45,9 +46,18 @@ def compiled(number: str) -> tuple[Callable[..., None], Callable[..., None]]:
     Raises:
         InputError: the cache cannot be written, or holds something else.
     """
+    return _entries("training", number)
+
+
+def compiled_functions(number: str) -> tuple[Callable[..., None], Callable[..., None]]:
+    """`member_logits` and `member_gradients`, as `compiled` gives its two; raises what that raises."""
+    return _entries("functional", number)
+
+
+def _entries(module: str, number: str) -> tuple[Callable[..., None], Callable[..., None]]:
     directory = cache_directory()
     try:
-        return _compile(number, str(directory))
+        return _compile(module, number, str(directory))
     except (OSError, EOFError, ValueError, PickleError) as error:
         cause = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
@@ -57,24 +67,24 @@ def compiled(number: str) -> tuple[Callable[..., None], Callable[..., None]]:
 
 
 @cache
-def _compile(number: str, directory: str) -> tuple[Callable[..., None], Callable[..., None]]:
+def _compile(module: str, number: str, directory: str) -> tuple[Callable[..., None], Callable[..., None]]:
     from numba import njit
 
-    from geozoo.population.lanes import training
-
+    source = import_module(f"geozoo.population.lanes.{module}")
     entries = []
-    for function, signature in zip(
-        (training.train_members, training.evaluate_members), _signatures(number), strict=True
-    ):
+    for name, signature in _signatures(number)[module].items():
+        function = getattr(source, name)
         dispatcher = njit(nogil=True)(function.py_func)
         dispatcher._cache = _make_cache(function.py_func, directory)
         dispatcher.compile(signature)
         dispatcher.disable_compile()
         entries.append(dispatcher)
-    return entries[0], entries[1]
+    first, second = entries
+    return first, second
 
 
-def _signatures(number: str) -> tuple[Any, Any]:
+def _signatures(number: str) -> dict[str, dict[str, Any]]:
+    """The signatures of the entry points by module and name, in the order they are handed out."""
     from numba import types as t
 
     f = getattr(t, number)
@@ -87,10 +97,18 @@ def _signatures(number: str) -> tuple[Any, Any]:
     state = (f[:, ::1],) * 3
     cohort = t.Tuple((*state, t.float64[:, ::1], i[::1], t.uint8[::1], t.float64[::1], i[::1]))
     span = t.UniTuple(i, 2)
-    return (
-        t.void(program, buffers, images, cohort, i, i, i, span, span),
-        t.void(program, buffers, images, cohort, span, span),
-    )
+    workspace = t.Tuple((f[::1], t.uint32[::1]))
+    matrix, cube = f[:, ::1], f[:, :, ::1]
+    return {
+        "training": {
+            "train_members": t.void(program, buffers, images, cohort, i, i, i, span, span),
+            "evaluate_members": t.void(program, buffers, images, cohort, span, span),
+        },
+        "functional": {
+            "member_logits": t.void(program, workspace, matrix, matrix, cube, span),
+            "member_gradients": t.void(program, workspace, matrix, matrix, cube, matrix, span),
+        },
+    }
 
 
 def _make_cache(function: Callable[..., None], directory: str) -> Any:
