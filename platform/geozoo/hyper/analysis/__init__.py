@@ -1,0 +1,1 @@
+"""Analysis of populations: maps, neighbourhoods, similarity, loss surfaces, barriers, sources of variance."""
