@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import importlib.resources
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from geozoo.errors import InputError
+from geozoo.report.page import Picture, render_page
 from geozoo.report.probe_view import caption, column_titles, table_lines
 from geozoo.report.summary import summarise
 from geozoo.report.words import describe_bytes, describe_checkpoints, describe_seconds
@@ -26,20 +24,6 @@ TEMPLATE = "card.html.jinja"
 CITATION_KEYS = ("citation", "licence", "license")
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A figure for the page: a heading, what it shows in words (also its alternative text), and its SVG."""
-
-    heading: str
-    text: str
-    svg: str
-
-    @property
-    def source(self) -> str:
-        """The image as a ``data:`` URL, so that the page loads nothing."""
-        return f"data:image/svg+xml;base64,{base64.b64encode(self.svg.encode()).decode()}"
-
-
 def render_card(zoo: Zoo, *, with_probe: bool = True, progress: Progress | None = None) -> str:
     """Render the card: summary, figures, probe table, how the zoo was made, how to load and cite it.
 
@@ -50,13 +34,10 @@ def render_card(zoo: Zoo, *, with_probe: bool = True, progress: Progress | None 
         with_probe: compute the probe table, which reads weights; where the zoo cannot be probed the page says why.
         progress: as in ``geozoo.hyper.probe.probe``.
     """
-    from jinja2 import Environment, StrictUndefined
-
     summary = summarise(zoo)
     table, why_no_probe = _probe(zoo, progress) if with_probe else (None, "")
-    template = importlib.resources.files("geozoo.report").joinpath(TEMPLATE).read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(template).render(
+    return render_page(
+        TEMPLATE,
         summary=summary,
         sentences=describe_zoo(summary),
         unfinished=describe_unfinished(summary),

@@ -48,8 +48,8 @@ def draw_accuracy(metrics: pd.DataFrame, chance: float) -> str:
     """Test accuracy of all members over epochs as a fan of quantiles, and its histogram at the final epoch."""
     from matplotlib.ticker import MaxNLocator
 
-    with _style():
-        figure = _figure(3.2)
+    with style():
+        figure = new_figure(3.2)
         fan, histogram = figure.subplots(1, 2, width_ratios=(1.7, 1))
         fan.axhline(100 * chance, color=ORANGE, linewidth=1, linestyle=(0, (4, 3)))
         fan.set(xlabel="epoch", ylabel="test accuracy (%)", title="over epochs", ylim=(0, 100))
@@ -68,13 +68,13 @@ def draw_accuracy(metrics: pd.DataFrame, chance: float) -> str:
         histogram.hist(100 * final, bins=20, color=BLUE, alpha=0.8)
         histogram.set(xlabel="test accuracy (%)", ylabel="members", title=f"at epoch {metrics['epoch'].max()}")
         histogram.yaxis.set_major_locator(MaxNLocator(integer=True))
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def draw_gap(metrics: pd.DataFrame) -> str:
     """Generalization gap over epochs as a fan, and against test accuracy at the final epoch."""
-    with _style():
-        figure = _figure(3.0)
+    with style():
+        figure = new_figure(3.0)
         fan, scatter = figure.subplots(1, 2, width_ratios=(1.3, 1), sharey=True)
         _draw_fan(fan, 100 * _by_epoch(metrics, "generalization_gap"))
         fan.set(xlabel="epoch", ylabel="train minus test accuracy (points)", title="over epochs")
@@ -83,7 +83,7 @@ def draw_gap(metrics: pd.DataFrame) -> str:
         scatter.set(xlabel="test accuracy (%)", title=f"at epoch {metrics['epoch'].max()}, one dot a member")
         for axes in (fan, scatter):
             axes.axhline(0, color=GREY, linewidth=0.8)
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def draw_effects(members: pd.DataFrame, final: pd.Series, names: Sequence[str]) -> str:
@@ -94,9 +94,9 @@ def draw_effects(members: pd.DataFrame, final: pd.Series, names: Sequence[str]) 
         final: final test accuracy, rows as in ``members``.
         names: the hyper-parameters, one panel each.
     """
-    with _style():
+    with style():
         rows = -(-len(names) // PANELS_PER_ROW)
-        figure = _figure(2.5 * rows)
+        figure = new_figure(2.5 * rows)
         grid = figure.subplots(rows, PANELS_PER_ROW, sharey=True, squeeze=False)
         for axes, name in zip(grid.flat, names, strict=False):
             _draw_effect(axes, members[name], 100 * final.to_numpy())
@@ -105,7 +105,7 @@ def draw_effects(members: pd.DataFrame, final: pd.Series, names: Sequence[str]) 
             axes.set_ylabel("test accuracy (%)")
         for axes in list(grid.flat)[len(names) :]:
             axes.remove()
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def _draw_effect(axes: Axes, column: pd.Series, accuracy: np.ndarray) -> None:
@@ -188,19 +188,21 @@ def _by_epoch(metrics: pd.DataFrame, column: str) -> pd.DataFrame:
     return metrics.pivot(index="epoch", columns="member", values=column).astype(float)
 
 
-def _figure(height: float) -> Figure:
+def new_figure(height: float) -> Figure:
+    """A figure of the width of the page, ``height`` in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(WIDTH, height))
 
 
-def _style() -> Any:
+def style() -> Any:
+    """The context in which figures of the house are drawn and written."""
     import matplotlib as mpl
 
     return mpl.rc_context(STYLE)
 
 
-def _svg(figure: Figure) -> str:
+def to_svg(figure: Figure) -> str:
     """The figure as SVG text, the same for the same data."""
     out = io.StringIO()
     figure.savefig(out, format="svg", metadata={"Date": None})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Embed = Callable[["NDArray[np.float32]"], "NDArray[Any]"]
 """Maps weights ``[n, params]`` to their embeddings ``[n, k]``."""
+
+Item = TypeVar("Item")
 
 SPACES = {"weights": "weights W", "stats": "layer statistics s(W)", "embedding": "embedding of the model"}
 MAX_STATES = 4_000
@@ -64,7 +66,7 @@ def draw_members(count: int, checkpoints: int, parameters: int, seed: int) -> tu
     return np.sort(rows), max(1, min(checkpoints, most // len(rows)))
 
 
-def spread_evenly(items: Sequence[int], count: int) -> tuple[int, ...]:
+def spread_evenly(items: Sequence[Item], count: int) -> tuple[Item, ...]:
     """``count`` items at even distances, the last always among them and from two on the first too."""
     if count == 1:
         return (items[-1],)
