@@ -121,3 +121,18 @@ def test_an_epoch_reads_each_shard_about_once(made: tuple[Zoo, Truth]) -> None:
 def test_a_sampler_that_cannot_be(data: StatesDataset, seed: int, pool: int) -> None:
     with pytest.raises(InputError, match=f"pool={pool} and seed={seed} cannot shuffle"):
         ShardSampler(data, seed=seed, pool=pool)
+
+
+def test_the_split_can_be_given(made: tuple[Zoo, Truth]) -> None:
+    zoo, _ = made
+    parts = np.array([("train", "test", "")[row % 3] for row in range(len(zoo.members))])
+    for name in ("train", "validation", "test"):
+        data = zoo.torch_dataset(name, parts=parts)
+        wanted = [member for member, part in zip(zoo.members["member"], parts, strict=True) if part == name]
+        assert data.index["member"].unique().tolist() == wanted
+        assert len(data) == len(wanted) * len(CHECKPOINTS)
+
+
+def test_a_split_of_other_members(made: tuple[Zoo, Truth]) -> None:
+    with pytest.raises(InputError, match="parts has 3 entries for 90 members"):
+        made[0].torch_dataset("train", parts=np.array(["train"] * 3))

@@ -11,13 +11,13 @@ from geozoo.hyper.splits import split_members
 from geozoo.hyper.stream import ZooStates
 from geozoo.nets import find_network
 from geozoo.store import open_zoo
-from geozoo.store.selection import Selection, select_states_of
+from geozoo.store.selection import Selection, select_states
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from geozoo.hyper.experiment import HyperExperiment, StatesSettings
-    from geozoo.store import Zoo
+    from geozoo.store import Split, Zoo
     from geozoo.weights.symmetry import Symmetry
 
 
@@ -35,20 +35,21 @@ def open_zoos(experiment: HyperExperiment) -> list[Zoo]:
     return [open_zoo(url) for url in experiment.zoo]
 
 
-def select_part(zoo: Zoo, part: str, settings: StatesSettings) -> ZooStates:
+def select_part(zoo: Zoo, part: Split, settings: StatesSettings) -> ZooStates:
     """The states of one part of the split, at the chosen checkpoints.
 
     Raises:
         InputError: the part is empty, or a checkpoint is not stored.
     """
-    members = zoo.members[zoo.members["committed"]]
-    chosen = members.loc[split_members(members, settings.split) == part, "member"].tolist()
-    if not chosen:
+    committed = zoo.members["committed"].to_numpy()
+    parts = np.full(len(zoo.members), "", dtype=object)
+    parts[committed] = split_members(zoo.members[committed], settings.split)
+    if part not in parts:
         raise InputError(
             f"the {part} part of zoo {zoo.header.name!r}, split by {settings.split}, is empty: populate more members."
         )
     epochs = None if settings.checkpoints == "every" else list(settings.checkpoints)
-    return with_activations(zoo, select_states_of(zoo, chosen, epochs, "finite"))
+    return with_activations(zoo, select_states(zoo, part, epochs, "finite", parts))
 
 
 def with_activations(zoo: Zoo, selection: Selection) -> ZooStates:

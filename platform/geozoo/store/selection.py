@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from geozoo.errors import InputError
 from geozoo.store.split import Split, check_split, split_of
 
 if TYPE_CHECKING:
@@ -38,22 +39,30 @@ class Selection:
         return len(self.members)
 
 
-def select_states(zoo: Zoo, split: Split, epochs: int | Sequence[int] | None, target: str) -> Selection:
+def select_states(
+    zoo: Zoo,
+    split: Split,
+    epochs: int | Sequence[int] | None,
+    target: str,
+    parts: np.ndarray[Any, Any] | None = None,
+) -> Selection:
     """The states of a zoo's committed members of one split, at all or some epochs, that are finite.
 
+    ``parts`` names the split of every row of ``zoo.members``, where it is not the one of ``split_of``.
+
     Raises:
-        InputError: there is no such split, epoch or metric.
+        InputError: there is no such split, epoch or metric, or ``parts`` has another length than ``zoo.members``.
         DamagedZooError: stored metrics are missing or damaged.
     """
     check_split(split)
-    committed = zoo.members.loc[zoo.members["committed"], "member"]
-    return select_states_of(zoo, [member for member in committed if split_of(member) == split], epochs, target)
-
-
-def select_states_of(zoo: Zoo, chosen: Sequence[str], epochs: int | Sequence[int] | None, target: str) -> Selection:
-    """The states of some committed members, at all or some epochs, that are finite; see `select_states`."""
+    if parts is not None and len(parts) != len(zoo.members):
+        raise InputError(
+            f"parts has {len(parts)} entries for {len(zoo.members)} members: give one for every row of zoo.members."
+        )
+    ids = zoo.members["member"]
+    chosen = np.array([split_of(member) == split for member in ids]) if parts is None else np.asarray(parts) == split
     columns = list(dict.fromkeys([target, "finite"]))
-    table = zoo.read_metrics(columns, epochs, chosen)
+    table = zoo.read_metrics(columns, epochs, ids[chosen & zoo.members["committed"]].tolist())
     usable = table["finite"].astype(bool) & np.isfinite(table[target].astype(float))
     kept = table.loc[usable]
     members, at = kept["member"].to_numpy(dtype=object), kept["epoch"].to_numpy(dtype=np.int64)

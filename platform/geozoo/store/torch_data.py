@@ -32,8 +32,15 @@ class StatesDataset(Dataset[Item]):
     one concurrent read. To shuffle, pass a :class:`ShardSampler` as the loader's ``sampler``.
     """
 
-    def __init__(self, zoo: Zoo, split: Split, epochs: int | Sequence[int] | None, target: str) -> None:
-        self.selection = select_states(zoo, split, epochs, target)
+    def __init__(
+        self,
+        zoo: Zoo,
+        split: Split,
+        epochs: int | Sequence[int] | None,
+        target: str,
+        parts: np.ndarray[Any, Any] | None = None,
+    ) -> None:
+        self.selection = select_states(zoo, split, epochs, target, parts)
         self.left_out = self.selection.left_out
         self.index = pd.DataFrame({"member": self.selection.members, "epoch": self.selection.epochs})
         self._targets = torch.from_numpy(self.selection.targets)

@@ -163,12 +163,21 @@ class Zoo:
         return module.eval()
 
     def torch_dataset(
-        self, split: Split = "train", epochs: int | Sequence[int] | None = None, target: str = "test_accuracy"
+        self,
+        split: Split = "train",
+        epochs: int | Sequence[int] | None = None,
+        target: str = "test_accuracy",
+        *,
+        parts: np.ndarray[Any, Any] | None = None,
     ) -> StatesDataset:
-        """States of one split (by member: 70 % train, 15 % validation, 15 % test) with a metric as the target."""
+        """States of one split with a metric as the target.
+
+        The split is by member, 70 % train, 15 % validation, 15 % test, or what ``parts`` says for every row of
+        :attr:`members`. For layers or graphs instead of flat weights see ``geozoo.weights.forms.Collate``.
+        """
         from geozoo.store.torch_data import StatesDataset
 
-        return StatesDataset(self, split, epochs, target)
+        return StatesDataset(self, split, epochs, target, parts)
 
     def plan_of(self, cohort: str) -> pd.DataFrame:
         """The plan-table rows of one cohort by ascending position."""
