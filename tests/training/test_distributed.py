@@ -45,7 +45,8 @@ def test_gathering_and_summing_carry_the_gradient_of_one_process(size: int, tmp_
     for part in parts:
         assert torch.equal(part["everyone"], rows())
     torch.testing.assert_close(sum(part["loss"] for part in parts), alone["loss"], rtol=1e-12, atol=0)
-    torch.testing.assert_close(torch.cat([part["gradient"] for part in parts]), alone["gradient"], rtol=1e-12, atol=1e-12)
+    gradients = torch.cat([part["gradient"] for part in parts])
+    torch.testing.assert_close(gradients, alone["gradient"], rtol=1e-12, atol=1e-12)
 
 
 def normalise(world: World, synced: bool = True) -> dict[str, torch.Tensor]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from geozoo.errors import DamagedZooError, InputError
@@ -154,7 +155,7 @@ def open_model(url: str | Path, device: str = "cpu") -> TrainedModel:
     codec = empty_codec(card.experiment, [zoo.layout for zoo in card.zoos])
     try:
         codec.load_state_dict(load(location.read(WEIGHTS_NAME)))
-    except (FileNotFoundError, RuntimeError, ValueError) as error:
+    except (FileNotFoundError, RuntimeError, SafetensorError) as error:
         cause = str(error).splitlines()[0]
         raise DamagedZooError(f"{WEIGHTS_NAME} at {location.url} cannot be used ({cause}): train it again.") from error
     return TrainedModel(location.url, card, codec.to(device).eval(), device)

@@ -117,7 +117,7 @@ class _Run:
         self.wrapped: nn.Module = self.system
         if world.size > 1:
             ids = [torch.device(world.device)] if world.device.startswith("cuda") else None
-            self.wrapped = nn.parallel.DistributedDataParallel(self.system, device_ids=ids, broadcast_buffers=False)
+            self.wrapped = nn.parallel.DistributedDataParallel(self.system, device_ids=ids, forward_sync_buffers=False)
         self.optimizer = make_optimizer(self.system, job.optimizer)
         self.total_steps = job.settings.epochs * len(job.train)
         self.schedule = make_schedule(self.optimizer, job.schedule, self.total_steps)
