@@ -51,9 +51,10 @@ def matching_permutations(weights: Tensor, reference: Tensor, symmetry: Symmetry
     """
     if reference.shape != (symmetry.params,):
         raise InputError(f"a reference of shape {list(reference.shape)} is no state: give [{symmetry.params}].")
-    for what, states in (("states", weights), ("the reference", reference[None])):
+    symmetry.check(weights)
+    for which, states in (("states", weights), ("references", reference[None])):
         if bad := int((~states.isfinite().all(dim=1)).sum()):
-            raise InputError(f"{what} to align hold {bad} with weights that are not finite: leave these out.")
+            raise InputError(f"cannot align: {bad} of the {which} have weights that are not finite; leave these out.")
     target = reference.detach().double()
     parts = [
         _match(chunk.double(), target, symmetry)
@@ -90,7 +91,7 @@ def _first_pass(states: Tensor, target: Tensor, symmetry: Symmetry) -> Permutati
 def _descend(states: Tensor, target: Tensor, symmetry: Symmetry, start: Permutations) -> Permutations:
     """Improve permutations group by group until a whole sweep gains nothing; states that are done drop out."""
     found = [one.clone() for one in start]
-    least = _LEAST_GAIN * states.norm(dim=1) * target.norm()
+    least = _LEAST_GAIN * (states.abs() @ target.abs())
     active = torch.arange(len(states), device=states.device)
     current = permute(states, symmetry, start)
     for _ in range(MAX_SWEEPS):

@@ -32,7 +32,11 @@ def canonical_permutations(weights: Tensor, symmetry: Symmetry) -> Permutations:
     squares in float64, so that it does not depend on the order of other groups, not even by rounding. Units of one norm
     ascend lexicographically by their weights, incoming and outgoing, group after group: as they are towards units
     that have their place already, sorted towards units that have not. Units that are still alike keep their order.
+
+    Raises:
+        InputError: the shape does not fit.
     """
+    symmetry.check(weights)
     parts = [
         _sorted_by_norm(chunk, symmetry) for chunk in weights.detach().split(max(1, _CHUNK_SCALARS // symmetry.params))
     ]

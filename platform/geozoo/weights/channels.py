@@ -44,12 +44,12 @@ class Channels:
 
 @dataclass(frozen=True)
 class Operation:
-    """One step of a network: a layer and its name, or a function; what goes in, and the shape of what comes out."""
+    """One step of a network: what goes in, the shape of what comes out, and the layer, if it is one, by its name."""
 
     inputs: Sequence[Channels]
     shape: tuple[int, ...]
-    name: str = ""
-    layer: nn.Module | None = None
+    name: str
+    layer: nn.Module | None
 
 
 class ChannelGraph:
@@ -148,6 +148,21 @@ def _add(graph: ChannelGraph, step: Operation) -> Channels | None:
         graph.join(first.node, other.node)
     return Channels(first.node, first.block, step.shape)
 
+
+def _images(graph: ChannelGraph, step: Operation) -> Channels:
+    return Channels(FIXED, 1, step.shape)
+
+
+def _logits(graph: ChannelGraph, step: Operation) -> Channels | None:
+    if len(step.inputs) != 1:
+        return None
+    (x,) = step.inputs
+    graph.join(x.node, FIXED)
+    return x
+
+
+ENDS: dict[str, Rule] = {"placeholder": _images, "output": _logits}
+"""Kind of node at either end of a network -> its rule."""
 
 LAYERS: dict[str, Rule] = {
     "Conv2d": _convolution,

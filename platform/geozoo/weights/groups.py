@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from geozoo.errors import InputError
 from geozoo.nets.layout import num_parameters
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from geozoo.nets.layout import Layout, TensorSlot
 
 
@@ -80,6 +83,13 @@ class Symmetry:
         """Every tensor of the layout as rows that move as a whole; a tensor that never moves is one row."""
         moved = {(axis.slot, axis.axis): (number, axis.block) for number, axis in self._axes()}
         return tuple(_rows_of(slot, number, moved) for number, slot in enumerate(self.layout))
+
+    def check(self, weights: Tensor) -> None:
+        """Raise `InputError` where ``weights`` are not ``[n, params]``."""
+        if weights.ndim != 2 or weights.shape[1] != self.params:
+            raise InputError(
+                f"weights of shape {list(weights.shape)} are no states of this network: give [n, {self.params}]."
+            )
 
     def _axes(self) -> list[tuple[int, Axis]]:
         return [(number, axis) for number, group in enumerate(self.groups) for axis in group.axes]

@@ -76,7 +76,7 @@ class _Permute(torch.autograd.Function):
     def forward(weights: Tensor, symmetry: Symmetry, *permutations: Tensor) -> Tensor:
         states = weights.contiguous()
         permuted = torch.empty_like(states)
-        for rows in symmetry.rows:
+        for rows in symmetry.rows if len(states) else ():
             permuted[:, rows.span] = _permute_tensor(states, rows, permutations)
         return permuted
 
@@ -108,10 +108,7 @@ def _permute_tensor(weights: Tensor, rows: Rows, permutations: Sequence[Tensor])
 
 
 def _check(weights: Tensor, symmetry: Symmetry, permutations: Sequence[Tensor]) -> None:
-    if weights.ndim != 2 or weights.shape[1] != symmetry.params:
-        raise InputError(
-            f"weights of shape {list(weights.shape)} are no states of this network: give [n, {symmetry.params}]."
-        )
+    symmetry.check(weights)
     expected = [(len(weights), group.size) for group in symmetry.groups]
     given = [tuple(one.shape) for one in permutations]
     if given != expected:

@@ -10,11 +10,12 @@ from torch import fx, nn
 
 from geozoo.errors import NetworkError
 from geozoo.nets.layout import derive_layout
-from geozoo.weights.channels import FIXED, FUNCTIONS, LAYERS, ChannelGraph, Channels, Operation
+from geozoo.weights.channels import ENDS, FUNCTIONS, LAYERS, ChannelGraph, Channels, Operation
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from geozoo.weights.channels import Rule
     from geozoo.weights.groups import Group
 
 
@@ -61,34 +62,38 @@ class _Follower(fx.Interpreter):
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__(_trace(module))
+        self.extra_traceback = False
         self.channels = ChannelGraph(derive_layout(module))
         self.values: dict[fx.Node, Channels] = {}
 
     def run_node(self, n: fx.Node) -> Any:
+        """Run one node, as `torch.fx.Interpreter` does, and follow the channels through it."""
+        inputs = [self.values[one] for one in n.all_input_nodes]
+        rule, what = self._rule_of(n)
+        if rule is None:
+            raise _unknown(what)
         result: Tensor = super().run_node(n)
-        if n.op == "output":
-            for value in n.all_input_nodes:
-                self.channels.join(self.values[value].node, FIXED)
-        elif n.op == "placeholder":
-            self.values[n] = Channels(FIXED, 1, tuple(result.shape))
-        else:
-            self.values[n] = self._follow(n, tuple(getattr(result, "shape", ())))
+        name = str(n.target)
+        layer = self.module.get_submodule(name) if n.op == "call_module" else None
+        found = rule(self.channels, Operation(inputs, tuple(getattr(result, "shape", ())), name, layer))
+        if found is None:
+            raise _unknown(what)
+        self.values[n] = found
         return result
 
-    def _follow(self, node: fx.Node, shape: tuple[int, ...]) -> Channels:
-        inputs = [self.values[one] for one in node.all_input_nodes]
+    def _rule_of(self, node: fx.Node) -> tuple[Rule | None, str]:
+        """The rule of a node, and what to call the node."""
+        if node.op in ENDS:
+            return ENDS[node.op], node.op
         if node.op == "call_module":
-            name = str(node.target)
-            layer = self.module.get_submodule(name)
-            rule, what = LAYERS.get(type(layer).__name__), f"layer {name} = {layer}"
-            step = Operation(inputs, shape, name, layer)
-        else:
-            rule, what = FUNCTIONS.get(node.target), f"operation {node.name} = {node.target}"
-            step = Operation(inputs, shape)
-        found = rule(self.channels, step) if rule is not None and inputs else None
-        if found is None:
-            raise NetworkError(
-                f"the permutation symmetry of {what} is not known: use the layers and functions that"
-                " geozoo.weights.channels lists."
-            )
-        return found
+            layer = self.module.get_submodule(str(node.target))
+            return LAYERS.get(type(layer).__name__), f"layer {node.target} = {layer}"
+        rule = FUNCTIONS.get(node.target) if node.all_input_nodes else None
+        return rule, f"operation {node.name} = {node.target}"
+
+
+def _unknown(what: str) -> NetworkError:
+    return NetworkError(
+        f"the permutation symmetry of {what} is not known: use the layers and functions that"
+        " geozoo.weights.channels lists."
+    )
