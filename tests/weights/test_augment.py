@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -47,6 +49,12 @@ def test_gradients_flow_through(augment) -> None:
     augment(weights, generator(1)).sum().backward()
     assert weights.grad is not None
     assert (weights.grad != 0).any(dim=1).all()
+
+
+@pytest.mark.parametrize("augment", EVERY)
+def test_an_augmentation_goes_to_another_process(augment) -> None:
+    weights = torch.randn(3, CNN_S.params, generator=generator())
+    assert torch.equal(pickle.loads(pickle.dumps(augment))(weights, generator(1)), augment(weights, generator(1)))
 
 
 def test_permute_keeps_every_function() -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from geozoo.hyper.behaviour import behaviour
+from geozoo.hyper.experiment import AugmentationSettings
 from geozoo.hyper.losses import (
     batch_normalised,
     combined,
@@ -18,13 +19,13 @@ from geozoo.hyper.losses import (
 )
 from geozoo.training.distributed import gather_rows, share
 from geozoo.training.loop import LOSS
-from geozoo.weights.augment import AddNoise, Augmentation, Erase, Permute, ScaleNoise
+from geozoo.weights.augment import AddNoise, Augmentation, Erase, Permute, ScaleNoise, compose
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from geozoo.hyper.codec import Codec
-    from geozoo.hyper.experiment import AugmentationSettings, BehaviourSettings, HyperExperiment, LossSettings
+    from geozoo.hyper.experiment import BehaviourSettings, HyperExperiment, LossSettings
     from geozoo.hyper.images import QueryImages
     from geozoo.hyper.losses import Reduction
     from geozoo.hyper.models.model import Reconstruction
@@ -58,7 +59,9 @@ class HyperSystem(nn.Module):
         self.codec = codec
         self.settings: LossSettings = experiment.loss
         self.target = experiment.augmentation.target
-        self.augmentations = [_augmentations(symmetry, experiment.augmentation) for symmetry in symmetries]
+        permuted = AugmentationSettings(permute=experiment.augmentation.permute)
+        self.training_views = [_views(symmetry, experiment.augmentation) for symmetry in symmetries]
+        self.validation_views = [_views(symmetry, permuted) for symmetry in symmetries]
         self.world = world
         self.queries = queries
         self.layers = [layer_numbers(symmetry.layout).to(world.device) for symmetry in symmetries]
@@ -90,11 +93,8 @@ class HyperSystem(nn.Module):
         return {LOSS: loss, **terms}
 
     def _view(self, batch: WeightBatch, draws: RowDraws) -> Tensor:
-        weights = batch.weights
-        for augmentation in self.augmentations[batch.zoo]:
-            if self.training or isinstance(augmentation, Permute):
-                weights = augmentation(weights, draws)
-        return weights
+        chosen = self.training_views if self.training else self.validation_views
+        return chosen[batch.zoo](batch.weights, draws)
 
     def _structure(self, made: Reconstruction, target: Tensor, batch: WeightBatch) -> Tensor:
         """The mean over this worker's rows, weighted by its share of the batch."""
@@ -134,7 +134,7 @@ class HyperSystem(nn.Module):
         return behaviour(answers, original, asked.kind) * (rows / shown) if rows else answers.sum()
 
 
-def _augmentations(symmetry: Symmetry, settings: AugmentationSettings) -> list[Augmentation]:
+def _views(symmetry: Symmetry, settings: AugmentationSettings) -> Augmentation:
     chosen: list[Augmentation] = []
     if settings.permute:
         chosen.append(Permute(symmetry))
@@ -144,4 +144,4 @@ def _augmentations(symmetry: Symmetry, settings: AugmentationSettings) -> list[A
         chosen.append(AddNoise(settings.add_noise))
     if settings.scale_noise:
         chosen.append(ScaleNoise(settings.scale_noise))
-    return chosen
+    return compose(chosen)

@@ -97,16 +97,19 @@ class ScaleNoise:
         return weights * (1 + self.sigma * _gaussian(weights, draws))
 
 
-def compose(augmentations: Sequence[Augmentation]) -> Augmentation:
-    """One augmentation that applies several in turn; of none, the identity."""
-    steps = tuple(augmentations)
+@dataclass(frozen=True)
+class _Composed:
+    steps: tuple[Augmentation, ...]
 
-    def augment(weights: Tensor, draws: RowDraws) -> Tensor:
-        for step in steps:
+    def __call__(self, weights: Tensor, draws: RowDraws) -> Tensor:
+        for step in self.steps:
             weights = step(weights, draws)
         return weights
 
-    return augment
+
+def compose(augmentations: Sequence[Augmentation]) -> Augmentation:
+    """One augmentation that applies several in turn; of none, the identity. It can be pickled if they can."""
+    return _Composed(tuple(augmentations))
 
 
 def _gaussian(weights: Tensor, draws: RowDraws) -> Tensor:
