@@ -153,8 +153,10 @@ def places_of(index: Index, params: int) -> tuple[Index, Index]:
     Raises:
         ValueError: a weight occurs nowhere.
     """
-    found, first = np.unique(index, return_index=True)
-    last = len(index) - 1 - np.unique(index[::-1], return_index=True)[1]
-    if not np.array_equal(found[:params], np.arange(params)):
+    order = np.arange(len(index))
+    first, last = np.full(params + 1, -1), np.full(params + 1, -1)
+    first[index[::-1]] = order[::-1]  # of equal indices, the last one assigned stays
+    last[index] = order
+    if (last[:params] < 0).any():
         raise ValueError(f"the tokens leave out some of the {params} weights")
     return first[:params], last[:params]
