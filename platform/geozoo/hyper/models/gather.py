@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from geozoo.hyper.models.tokens import Index, TokenSequence, places_of
 
@@ -69,8 +68,9 @@ class SequenceIndex(nn.Module):
     def cut(self, weights: Tensor, part: slice = slice(None)) -> Tensor:
         """Weights ``[n, params]`` to tokens ``[n, tokens, token_size]``, zero where they are padded."""
         index = self.index[part]
-        padded: Tensor = F.pad(weights, (0, 1))
-        return padded.index_select(1, index.flatten()).unflatten(1, index.shape)  # type: ignore[no-any-return]
+        padded = index == self.params
+        found = weights.index_select(1, index.masked_fill(padded, 0).flatten())
+        return found.view(len(weights), *index.shape).masked_fill(padded, 0.0)
 
     def join(self, tokens: Tensor) -> Tensor:
         """The whole sequence ``[n, tokens, token_size]`` to weights ``[n, params]``; padding is dropped."""
