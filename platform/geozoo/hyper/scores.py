@@ -52,10 +52,22 @@ def r2_score(target: np.ndarray, predicted: np.ndarray, member: np.ndarray, seed
 
 def accuracy_score(target: np.ndarray, predicted: np.ndarray, member: np.ndarray, seed: int) -> Score:
     """Share of states whose class is predicted; arguments as in ``r2_score``."""
+    return mean_score(target == predicted, member, seed)
+
+
+def mean_score(measured: np.ndarray, member: np.ndarray, seed: int) -> Score:
+    """Mean of ``measured [states]``, not-a-number left out; ``member`` and ``seed`` as in ``r2_score``."""
     groups, count = _groups(member)
-    size = np.bincount(groups, minlength=count)
-    hits = np.bincount(groups, weights=target == predicted, minlength=count)
-    return _bootstrap(lambda draws: (draws @ hits) / (draws @ size), count, seed, RESAMPLES)
+    known = np.isfinite(measured)
+    size = np.bincount(groups, weights=known, minlength=count)
+    total = np.bincount(groups, weights=np.where(known, measured, 0), minlength=count)
+
+    def mean(draws: np.ndarray) -> np.ndarray:
+        drawn = draws @ size
+        values: np.ndarray = np.divide(draws @ total, drawn, out=np.full(len(draws), np.nan), where=drawn > 0)
+        return values
+
+    return _bootstrap(mean, count, seed, RESAMPLES)
 
 
 def kendall_tau(target: np.ndarray, predicted: np.ndarray, member: np.ndarray, seed: int) -> Score:
