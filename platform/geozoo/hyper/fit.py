@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from geozoo.hyper.images import query_images, zoo_images
+from geozoo.hyper.networks import Networks
+from geozoo.hyper.query_images import QueryImages, images_of
 from geozoo.hyper.scale import measure_scale
 from geozoo.hyper.sources import keep_states, open_zoos, select_part, zoo_symmetry
 from geozoo.hyper.stream import StateStream, ZooStates
-from geozoo.hyper.system import HyperSystem
+from geozoo.hyper.system import HyperSystem, Query
 from geozoo.hyper.trained import LearnedZoo, ModelCard, empty_codec, save_model
 from geozoo.store import open_location
 from geozoo.training.draws import derived_seed
@@ -59,7 +60,7 @@ def prepare(experiment: HyperExperiment, world: World) -> Prepared:
         space.mean.copy_(torch.from_numpy(scale.mean))
         space.std.copy_(torch.from_numpy(scale.std))
     dtype = torch.float64 if experiment.training.precision == "float64" else torch.float32
-    queries = [query_images(zoo, dtype, world.device) for zoo in zoos] if experiment.loss.behaviour else []
+    queries = [_query(zoo, dtype, world) for zoo in zoos] if experiment.loss.behaviour else []
     system = HyperSystem(codec, [zoo_symmetry(zoo) for zoo in zoos], experiment, world, queries).to(dtype)
     size, seed = experiment.training.batch_size, experiment.training.seed
     job = Job(
@@ -82,7 +83,7 @@ def check(experiment: HyperExperiment) -> None:
         for part in ("train", "validation"):
             select_part(zoo, part, experiment.states)
         if experiment.loss.behaviour:
-            zoo_images(zoo)
+            images_of(zoo)
 
 
 def run_experiment(experiment: HyperExperiment, url: str, world: World, watch: Watch) -> None:
@@ -108,6 +109,11 @@ def best_epoch(history: list[dict[str, float]]) -> int:
     key = f"{VALIDATION}{LOSS}"
     scored = [(record[key], int(record["epoch"])) for record in history if key in record]
     return min(scored)[1] if scored else 0
+
+
+def _query(zoo: Zoo, dtype: torch.dtype, world: World) -> Query:
+    images = QueryImages.of(images_of(zoo), device=world.device).queries
+    return Query(images.to(dtype), Networks.of(zoo))
 
 
 def _within_limit(states: ZooStates, max_weight: float | None) -> ZooStates:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,13 +27,21 @@ if TYPE_CHECKING:
 
     from geozoo.hyper.codec import Codec
     from geozoo.hyper.experiment import BehaviourSettings, HyperExperiment, LossSettings
-    from geozoo.hyper.images import QueryImages
     from geozoo.hyper.losses import Reduction
     from geozoo.hyper.models.model import Reconstruction
+    from geozoo.hyper.networks import Networks
     from geozoo.hyper.stream import WeightBatch
     from geozoo.training.distributed import World
     from geozoo.weights.draws import RowDraws
     from geozoo.weights.symmetry import Symmetry
+
+
+@dataclass(frozen=True)
+class Query:
+    """What the networks of one zoo are asked: normalised ``images`` ``[q, channels, size, size]``."""
+
+    images: Tensor
+    networks: Networks
 
 
 class HyperSystem(nn.Module):
@@ -53,7 +62,7 @@ class HyperSystem(nn.Module):
         symmetries: Sequence[Symmetry],
         experiment: HyperExperiment,
         world: World,
-        queries: Sequence[QueryImages] = (),
+        queries: Sequence[Query] = (),
     ) -> None:
         super().__init__()
         self.codec = codec

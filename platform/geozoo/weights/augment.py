@@ -16,7 +16,7 @@ from torch import Tensor
 
 from geozoo.errors import InputError
 from geozoo.weights.draws import RowDraws
-from geozoo.weights.permutation import draw_permutations, permute
+from geozoo.weights.permutation import permutations_from, permute
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Permute:
 
     def __call__(self, weights: Tensor, draws: RowDraws) -> Tensor:
         """Augment states ``[n, params]``."""
-        return permute(weights, self.symmetry, draw_permutations(self.symmetry, draws))
+        return permute(weights, self.symmetry, permutations_from(self.symmetry, draws))
 
 
 @dataclass(frozen=True)

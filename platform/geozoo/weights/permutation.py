@@ -12,18 +12,23 @@ import torch
 from torch import Tensor
 
 from geozoo.errors import InputError
+from geozoo.weights.draws import RowDraws
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from geozoo.weights.draws import RowDraws
     from geozoo.weights.groups import Rows, Symmetry
 
     Permutations = tuple[Tensor, ...]
 
 
-def draw_permutations(symmetry: Symmetry, draws: RowDraws) -> Permutations:
-    """Draw permutations for the rows of ``draws``: uniform, independent for every state and group, on their device.
+def draw_permutations(symmetry: Symmetry, n: int, generator: torch.Generator) -> Permutations:
+    """Draw permutations for ``n`` states: uniform, independent for every state and group, on the generator's device."""
+    return permutations_from(symmetry, RowDraws.of(generator, n))
+
+
+def permutations_from(symmetry: Symmetry, draws: RowDraws) -> Permutations:
+    """Draw permutations for the rows of ``draws``.
 
     They are the orders of uniform float64 numbers, whose chance of a tie (which would favour the identity) is below
     1e-9 even for a thousand units. The published systems draw from lists made in advance, which hold only 6 of the 24
