@@ -62,7 +62,7 @@ def test_the_page_loads_nothing_and_runs_nothing(html):
 
 def test_figures_are_images_with_alternative_text(html):
     images = Page(html).attributes("img")
-    assert len(images) == 3
+    assert len(images) == 5
     for image in images:
         assert len(image["alt"]) > 40
         root = ET.fromstring(base64.b64decode(image["src"].partition(",")[2]))
@@ -89,7 +89,9 @@ def test_the_same_zoo_gives_the_same_page(zoo, html):
 
 
 def test_without_probe_there_is_no_table(zoo):
-    assert Page(render_card(zoo, with_probe=False)).attributes("table") == []
+    page = Page(render_card(zoo, with_probe=False))
+    assert page.attributes("table") == []
+    assert len(page.attributes("img")) == 3
 
 
 def hostile_zoo(url, commit):
@@ -126,7 +128,7 @@ def test_an_unfinished_zoo_shows_what_there_is(tmp_path):
     write_cohort(zoo, "0-002")
     html = render_card(open_zoo(tmp_path / "zoo"))
     assert "4 of 12 members are committed" in html
-    assert len(Page(html).attributes("img")) == 3
+    assert len(Page(html).attributes("img")) == 4
 
 
 def test_one_member_with_one_checkpoint(tmp_path):

@@ -20,7 +20,9 @@ def card(
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE.html", help="File to write.", show_default=False)
     ],
-    probe: Annotated[bool, typer.Option("--probe/--no-probe", help="Compute the probe table, or leave it out.")] = True,
+    probe: Annotated[
+        bool, typer.Option("--probe/--no-probe", help="Read weights for map, neighbours and probe table.")
+    ] = True,
 ) -> None:
     """Write a self-contained HTML page: accuracies, hyper-parameter effects, probes, how the zoo was made."""
     from pathlib import Path

@@ -10,6 +10,7 @@ from typer.exceptions import TyperException
 
 from geozoo.cli.card import card
 from geozoo.cli.gc import gc
+from geozoo.cli.landscape import landscape
 from geozoo.cli.populate import populate
 from geozoo.cli.probe import probe
 from geozoo.cli.show import show
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (populate, show, probe, card, train, verify, gc):
+for command in (populate, show, probe, card, landscape, train, verify, gc):
     app.command()(command)
 
 

@@ -31,7 +31,8 @@ def render_card(zoo: Zoo, *, with_probe: bool = True, progress: Progress | None 
 
     Args:
         zoo: an open zoo, finished or not.
-        with_probe: compute the probe table, which reads weights; where the zoo cannot be probed the page says why.
+        with_probe: compute what reads weights: a map, neighbours and the probe table; where the zoo cannot be probed
+            the page says why.
         progress: as in ``geozoo.hyper.probe.probe``.
     """
     summary = summarise(zoo)
@@ -42,7 +43,10 @@ def render_card(zoo: Zoo, *, with_probe: bool = True, progress: Progress | None 
         sentences=describe_zoo(summary),
         unfinished=describe_unfinished(summary),
         key_figures=key_figures(summary),
-        pictures=draw_pictures(zoo, summary) if summary.final_accuracy else [],
+        pictures=[
+            *(draw_pictures(zoo, summary) if summary.final_accuracy else []),
+            *(draw_places(zoo, progress) if with_probe else []),
+        ],
         probe={"columns": column_titles(table), "lines": table_lines(table), "caption": caption(table)}
         if table
         else None,
@@ -143,6 +147,30 @@ def draw_pictures(zoo: Zoo, summary: ZooSummary) -> list[Picture]:
             draw_gap(metrics),
         )
     )
+    return pictures
+
+
+def draw_places(zoo: Zoo, progress: Progress | None) -> list[Picture]:
+    """Where the members lie in the space of weights, and whether neighbours are alike; none where they are too few."""
+    from geozoo.hyper.analysis.landscape import Analysis
+    from geozoo.report.landscape_maps import draw_homogeneity, draw_maps
+
+    pictures = []
+    try:
+        analysis = Analysis(zoo, progress=progress)
+        accuracy = [one for one in analysis.sample.properties if one.name == "test_accuracy"]
+        if not accuracy:
+            return []
+        epochs = ", ".join(map(str, analysis.sample.epochs))
+        text = f"The two principal components of {len(accuracy[0].values):,} states at epochs {epochs}, by accuracy."
+        pictures.append(Picture("Map", text, draw_maps(analysis.maps(["pca"]), accuracy[0])))
+        text = (
+            "Mean difference in a property between a state and its ten nearest other members over that of random "
+            "pairs (dots; 0: neighbours are equal), and the 95% interval of the same where it is shuffled (bars)."
+        )
+        pictures.append(Picture("Neighbours", text, draw_homogeneity(analysis.homogeneity())))
+    except InputError:
+        return pictures
     return pictures
 
 

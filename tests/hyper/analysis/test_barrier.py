@@ -7,6 +7,7 @@ import torch
 
 from geozoo.hyper.analysis.barrier import barrier_height, draw_pairs, interpolate, measure_barriers
 from geozoo.hyper.analysis.evaluate import Evaluator
+from geozoo.hyper.networks import Networks
 from geozoo.nets import build_network, derive_layout, flatten
 from tests.support.population import simulated_images
 
@@ -47,7 +48,7 @@ def shuffle_units(module):
 def test_a_permuted_copy_lies_behind_a_barrier_that_alignment_removes(trained):
     images, original, permuted = trained
     weights = np.stack([original, permuted])
-    evaluate = Evaluator(NETWORK, images, images=100).on("test", "tanh")
+    evaluate = Evaluator(Networks(**NETWORK), images, images=100).on("test", "tanh")
     assert evaluate(weights)[0][0] == pytest.approx(evaluate(weights)[0][1], rel=1e-4)
 
     def perfect(states, reference):

@@ -10,6 +10,7 @@ from geozoo.hyper.analysis.surface import (
     trajectory_plane,
     trajectory_surface,
 )
+from geozoo.hyper.networks import Networks
 from geozoo.nets import build_network, derive_layout, flatten, load_flat, unflatten
 from tests.support.population import simulated_images
 from tests.support.zoos import make_layout
@@ -102,7 +103,7 @@ def test_an_evaluator_agrees_with_a_plain_loop(split, count):
     centre = flatten(module.state_dict(), layout).numpy()
     plane = np.random.default_rng(0).normal(size=(2, 2464))
     axis = np.linspace(-0.2, 0.2, 3)
-    evaluate = Evaluator(network, images, images=count).on(split, "tanh")
+    evaluate = Evaluator(Networks(**network), images, images=count).on(split, "tanh")
     loss, accuracy = evaluate_plane(centre, plane, axis, axis, evaluate)
     part = getattr(images, split)
     inputs = torch.tensor((part.images / 255 - 0.4) / 0.3, dtype=torch.float32)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geozoo.hyper.analysis.evaluate import Evaluate
+    from geozoo.store import Zoo
 
 Align = Callable[["NDArray[np.float32]", "NDArray[np.float32]"], "NDArray[np.float32]"]
 """Permutes the units of networks ``[n, params]`` to match those of a reference ``[params]``."""
@@ -92,6 +93,27 @@ def measure_barriers(
         ]
         found.append(Barrier(names[first], names[second], paths[0], paths[1] if align is not None else None))
     return found
+
+
+def weight_matching(zoo: Zoo) -> Align:
+    """Alignment by weight matching over the permutation symmetry of a zoo's network.
+
+    Raises:
+        NetworkError: the symmetry of this network is not known.
+    """
+    import torch
+
+    from geozoo.weights.alignment import align
+    from geozoo.weights.symmetry import network_symmetry
+
+    data = zoo.header.dataset
+    shape = {"channels": data["channels"], "size": data["size"], "classes": len(data["classes"])}
+    symmetry = network_symmetry(zoo.header.recipe["network"]["name"], **shape)
+
+    def match(weights: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.float32]:
+        return align(torch.from_numpy(weights), torch.from_numpy(reference), symmetry).numpy()
+
+    return match
 
 
 def draw_pairs(activations: Sequence[str], count: int, generator: np.random.Generator) -> list[tuple[int, int]]:

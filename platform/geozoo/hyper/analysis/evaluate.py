@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
+import torch
 
 from geozoo.errors import GeozooError, InputError
-from geozoo.population import CohortJob, choose_engine, load_engine
-from geozoo.recipe import HyperParameters, parse_recipe
-from geozoo.recipe.model import Evaluation, Training
+from geozoo.hyper.images import zoo_images
+from geozoo.hyper.networks import Networks
+from geozoo.population.tensors import Pixels, image_losses, right_answers, split_tensors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,40 +26,32 @@ Evaluate = Callable[["NDArray[np.float32]"], tuple["NDArray[np.float64]", "NDArr
 MAX_PARAMETERS = 1_000_000
 MAX_IMAGES = 512
 
+_CHUNK_ANSWERS = 32_768
+
 
 def images_of(zoo: Zoo) -> ImageSet:
-    """The image set a zoo was trained on, from where its recipe says or ``GEOZOO_DATA``.
+    """The image set a zoo was trained on: see `geozoo.hyper.images.zoo_images`.
 
     Raises:
-        InputError: it is not to be found, or is not the one the zoo was trained on.
+        InputError: it cannot be had, for whatever reason, which the sentence gives.
     """
-    from geozoo.datasets import load_image_set
-
-    name = zoo.header.dataset.get("name", "unknown")
     try:
-        images = load_image_set(parse_recipe(zoo.header.recipe).dataset)
-    except (GeozooError, OSError) as error:
-        raise InputError(f"the images {name!r} of the zoo cannot be loaded ({str(error).rstrip('.')}).") from error
-    if images.fingerprint != zoo.header.dataset["fingerprint"]:
-        raise InputError(f"the images {name!r} found here are not those the zoo was trained on: fingerprints differ.")
-    return images
+        return zoo_images(zoo)
+    except (GeozooError, OSError, LookupError, ValueError) as error:
+        name, cause = zoo.header.dataset.get("name", "unknown"), " ".join(str(error).split()).rstrip(".")
+        raise InputError(f"the images {name!r} of the zoo cannot be loaded ({cause})") from error
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Evaluates members of one activation with the engines that train zoos: the compiled one where it fits.
+    """Evaluates members of a network on the first ``images`` images of a split of ``data``."""
 
-    ``network`` are the arguments of `geozoo.nets.build_network` without the activation; ``split`` the images, of which
-    the first ``images`` are used; ``threads`` evaluate at a time.
-    """
-
-    network: dict[str, Any]
+    networks: Networks
     data: ImageSet
-    threads: int = 1
     images: int = MAX_IMAGES
 
     @classmethod
-    def of(cls, zoo: Zoo, data: ImageSet, threads: int) -> Evaluator:
+    def of(cls, zoo: Zoo, data: ImageSet) -> Self:
         """For the networks of a zoo.
 
         Raises:
@@ -67,30 +60,27 @@ class Evaluator:
         if zoo.header.num_parameters > MAX_PARAMETERS:
             raise InputError(
                 f"{zoo.header.num_parameters:,} parameters are too many to evaluate thousands of networks here "
-                f"(at most {MAX_PARAMETERS:,})."
+                f"(at most {MAX_PARAMETERS:,})"
             )
-        shape = {"channels": data.channels, "size": data.size, "classes": data.num_classes}
-        return cls({"name": zoo.header.recipe["network"]["name"], **shape}, data, threads)
+        return cls(Networks.of(zoo), data)
 
     def on(self, split: Literal["train", "test"], activation: str) -> Evaluate:
-        """The function that evaluates members of an activation on a split; a state that is not finite has loss NaN."""
-        network = {**self.network, "activation": activation}
-        choice = choose_engine("auto", network, self.images, Training(epochs=1))
-        engine = load_engine(choice.engine, self.threads)
-        counts = Evaluation(**{name: self.images if name == split else 1 for name in ("train", "validation", "test")})
-        chosen = HyperParameters(activation=activation, init="uniform", optimizer="sgd", lr=1.0)
+        """The function that evaluates members of an activation on a split, dropout off.
+
+        Losses are cross-entropies; a state that is not finite has a loss that is not finite and answers nothing right.
+        """
+        images, labels = split_tensors(getattr(self.data, split).take(slice(self.images)))
+        inputs = Pixels.of(self.data, torch.float32)(images)
+        at_once = max(1, _CHUNK_ANSWERS // len(labels))
 
         def evaluate(weights: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-            job = CohortJob(
-                network=network,
-                initial=np.ascontiguousarray(weights, dtype=np.float32),
-                seeds=np.zeros(len(weights), dtype=np.int64),
-                hyperparameters=(chosen,) * len(weights),
-                checkpoints=(0,),
-                epochs=1,
-                evaluation=counts,
-            )
-            block = next(p.block for p in engine.train(job, self.data) if p.block is not None)
-            return block.metrics[f"{split}_loss"], block.metrics[f"{split}_accuracy"]
+            losses, accuracies = [], []
+            with torch.no_grad():
+                for chunk in torch.from_numpy(np.ascontiguousarray(weights, dtype=np.float32)).split(at_once):
+                    logits = self.networks.logits(chunk, [activation] * len(chunk), inputs)
+                    every = labels.expand(len(chunk), -1)
+                    losses.append(image_losses(logits, every).double().mean(dim=1))
+                    accuracies.append(right_answers(logits, every).double().mean(dim=1))
+            return torch.cat(losses).numpy(), torch.cat(accuracies).numpy()
 
         return evaluate

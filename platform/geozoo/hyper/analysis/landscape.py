@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from geozoo.errors import InputError
-from geozoo.hyper.analysis.barrier import draw_pairs, measure_barriers
+from geozoo.hyper.analysis.barrier import draw_pairs, measure_barriers, weight_matching
 from geozoo.hyper.analysis.evaluate import Evaluator, images_of
+from geozoo.hyper.analysis.findings import FINAL, OVER_EPOCHS, HomogeneityRow, Landscape, MemberSurfaces, Variance
 from geozoo.hyper.analysis.homogeneity import NEIGHBOURS, homogeneity, nearest_other_members
 from geozoo.hyper.analysis.maps import METHODS, Map, pca_map, umap_map
 from geozoo.hyper.analysis.sample import SPACES, draw_members, read_sample, spread_evenly, standardise
@@ -27,73 +28,16 @@ if TYPE_CHECKING:
 
     from geozoo.datasets import ImageSet
     from geozoo.hyper.analysis.barrier import Align, Barrier
-    from geozoo.hyper.analysis.homogeneity import Homogeneity
     from geozoo.hyper.analysis.sample import Embed, Sample
     from geozoo.hyper.analysis.similarity import Similarity
-    from geozoo.hyper.analysis.surface import Surface
-    from geozoo.hyper.analysis.variance import MainEffect, SeedSplit
-    from geozoo.hyper.states import Population, Progress
+    from geozoo.hyper.states import Progress
     from geozoo.store import Zoo
 
-TRACED = 6
+TRACED, MAX_TRACED = 6, 8
 COMPARED = 24
 SURFACES = 2
 PAIRS = 12
-FINAL, OVER_EPOCHS = "final", "all"
-
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class HomogeneityRow:
-    """One property in one space, at the final epoch or over the epochs of the sample."""
-
-    states: str
-    space: str
-    property: str
-    result: Homogeneity
-
-
-@dataclass(frozen=True)
-class MemberSurfaces:
-    """The loss around one member, on a plane of random directions and on that of its trajectory, if it has one."""
-
-    member: str
-    activation: str
-    random: Surface
-    trajectory: Surface | None
-
-
-@dataclass(frozen=True)
-class Variance:
-    """Where the spread of the final test accuracy (in [0, 1]) comes from."""
-
-    split: SeedSplit
-    effects: tuple[MainEffect, ...]
-
-
-@dataclass(frozen=True)
-class Landscape:
-    """What the analyses of a zoo found.
-
-    ``sample`` are the states on the maps, followed there by those of ``traced``, every epoch of some members;
-    ``left_out`` maps an analysis to the sentence that says why it is missing; ``final_accuracy`` is by member id, on
-    test images; ``image_count`` is how many images an evaluation used.
-    """
-
-    zoo: Zoo
-    population: Population
-    sample: Sample
-    traced: Sample
-    maps: tuple[Map, ...]
-    homogeneity: tuple[HomogeneityRow, ...]
-    similarity: Similarity | None
-    surfaces: tuple[MemberSurfaces, ...]
-    barriers: tuple[Barrier, ...]
-    variance: Variance | None
-    final_accuracy: pd.Series[Any]
-    image_count: int
-    left_out: dict[str, str] = field(default_factory=dict)
 
 
 class Analysis:
@@ -104,9 +48,9 @@ class Analysis:
         members: ids of members to look at closely (trajectories, surfaces, similarity, barriers), before those that are
             chosen for being spread over the final accuracies.
         embed: a trained model's embedding.
-        align: what aligns two members before the line between them is walked a second time.
+        align: what aligns two members before the line between them is walked a second time; by default weight matching
+            over the network's symmetry, where that is known.
         images: the image set of the zoo; None loads it from where its recipe says.
-        threads: evaluate at a time.
         seed: of every draw.
         progress: called with what is being done, how much is done, and how much there is.
 
@@ -122,11 +66,10 @@ class Analysis:
         embed: Embed | None = None,
         align: Align | None = None,
         images: ImageSet | None = None,
-        threads: int = 1,
         seed: int = 0,
         progress: Progress | None = None,
     ) -> None:
-        self.zoo, self.embed, self.align, self.threads, self.seed = zoo, embed, align, threads, seed
+        self.zoo, self.embed, self.seed = zoo, embed, seed
         self.progress = progress or (lambda *_: None)
         self.population = read_population(zoo, "member")
         self.table = self.population.members.set_index("member", drop=False)
@@ -139,6 +82,7 @@ class Analysis:
         self.final_accuracy: pd.Series[Any] = final.reindex(self.table.index).astype(float)
         self.wanted = list(dict.fromkeys(members))
         self.left_out: dict[str, str] = {}
+        self.align = align or self._attempt("alignment", lambda: weight_matching(zoo))
         self._images = images
         self.sample, self.traced = self._samples()
 
@@ -181,7 +125,7 @@ class Analysis:
         rows, states = draw_members(len(self.table), len(checkpoints), self.zoo.header.num_parameters, self.seed)
         arguments = (self.embed, self.progress)
         sample = read_sample(self.zoo, self.population, rows, spread_evenly(checkpoints, states), *arguments)
-        chosen = self.choose(TRACED)
+        chosen = self.choose(TRACED)[:MAX_TRACED]
         at = np.array([self.table.index.get_loc(member) for member in chosen], dtype=np.intp)
         traced = read_sample(self.zoo, self.population, at, checkpoints, *arguments)
         return standardise(sample, sample), standardise(traced, sample)
@@ -193,16 +137,18 @@ class Analysis:
         spread = spread_evenly(ranked, more) if more > 0 else ()
         return sorted({*self.wanted, *spread}, key=lambda member: (-self.final_accuracy[member], member))
 
-    def maps(self) -> list[Map]:
-        """PCA and UMAP of every space, of the sample and the traced states together."""
+    def maps(self, methods: Sequence[str] = tuple(METHODS)) -> list[Map]:
+        """Maps of the sample in every space, by some of `METHODS`, with the traced states put in."""
         found = []
         for number, space in enumerate(self.sample.spaces):
-            points = np.concatenate([_flat(part.spaces[space]) for part in (self.sample, self.traced)])
-            for step, method in enumerate(METHODS):
-                self.progress(f"map of {SPACES[space]}", 2 * number + step, 2 * len(self.sample.spaces))
+            points = [_flat(part.spaces[space]) for part in (self.sample, self.traced)]
+            for step, method in enumerate(methods):
+                self.progress(
+                    f"map of {SPACES[space]}", len(methods) * number + step, len(methods) * len(self.sample.spaces)
+                )
                 if method == "pca":
-                    found.append(Map(space, method, *pca_map(points)))
-                elif (places := self._attempt("umap", lambda points=points: umap_map(points, self.seed))) is not None:  # type: ignore[misc]
+                    found.append(Map(space, method, *pca_map(points[0], points[1])))
+                elif (places := self._attempt("umap", partial(umap_map, points[0], points[1], self.seed))) is not None:
                     found.append(Map(space, method, places))
         return found
 
@@ -253,7 +199,7 @@ class Analysis:
         return compare_members(self.zoo, chosen, self.zoo.checkpoints[-1], data)
 
     def _evaluator(self, data: ImageSet) -> Evaluator:
-        return Evaluator.of(self.zoo, data, self.threads)
+        return Evaluator.of(self.zoo, data)
 
     def surfaces(self, evaluator: Evaluator) -> list[MemberSurfaces]:
         """The loss on training images around the members asked for, else around the best and a middling one."""

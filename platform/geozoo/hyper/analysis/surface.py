@@ -92,11 +92,11 @@ def random_surface(
 def trajectory_surface(
     trajectory: NDArray[np.floating], layout: Layout, evaluate: Evaluate, steps: int = STEPS
 ) -> Surface:
-    """The surface on the plane of a trajectory ``[checkpoints, params]``, a quarter beyond its extent on every side."""
+    """The surface on the plane of a trajectory ``[checkpoints, params]``, a square a quarter larger on every side."""
     plane, path, explained = trajectory_plane(trajectory, layout)
     low, high = path.min(axis=0), path.max(axis=0)
-    room = MARGIN * max(float((high - low).max()), 1e-12)
-    x, y = (np.linspace(low[axis] - room, high[axis] + room, steps) for axis in range(2))
+    middle, reach = (low + high) / 2, (0.5 + MARGIN) * max(float((high - low).max()), 1e-12)
+    x, y = (np.linspace(middle[axis] - reach, middle[axis] + reach, steps) for axis in range(2))
     loss, accuracy = evaluate_plane(trajectory[-1], plane, x, y, evaluate)
     return Surface(x, y, loss, accuracy, path, explained)
 
