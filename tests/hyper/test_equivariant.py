@@ -19,7 +19,7 @@ from geozoo.weights.wiring import network_wiring
 
 CNN = {"name": "cnn_s", "channels": 1, "size": 28, "classes": 10}
 TETRIS = {"name": "tetris_mlp", "channels": 1, "size": 4, "classes": 4}
-QUICK = EquivariantSettings(channels=(4,), hidden=64, epochs=20, lr=3e-3)
+QUICK = EquivariantSettings(channels=(4,), hidden=64, epochs=12, batch_size=128, lr=1e-2)
 
 
 def permute_cnn_s(states: np.ndarray, orders: list[np.ndarray], classes: np.ndarray | None = None) -> np.ndarray:
@@ -112,12 +112,12 @@ def coupled(seed: int, n: int) -> tuple[np.ndarray, list[Target]]:
 
 @pytest.fixture(scope="module")
 def fitted():
-    train, validation = coupled(0, 3000), coupled(1, 500)
+    train, validation = coupled(0, 2000), coupled(1, 500)
     return fit_equivariant(*train, *validation, network_wiring(**TETRIS), settings=QUICK)
 
 
 def test_it_finds_a_property_that_a_ridge_on_raw_weights_does_not(fitted):
-    parts = [coupled(seed, n) for seed, n in ((0, 3000), (1, 500), (2, 500))]
+    parts = [coupled(seed, n) for seed, n in ((0, 2000), (1, 500), (2, 500))]
     rows = [targets[0].present for _, targets in parts]
     values = [targets[0].values[known] for (_, targets), known in zip(parts, rows, strict=True)]
     features = Features(*(weights[known] for (weights, _), known in zip(parts, rows, strict=True)))
