@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
@@ -16,17 +17,20 @@ class WeightSpace(nn.Module):
     """The scale of one zoo's weights: ``mean`` and ``std`` ``[params]``, constant over each layer.
 
     ``std`` is that of all training weights of the layer, at least 1e-4. With ``standardise`` the model sees
-    ``(w - mean) / std``; without, the weights as they are.
+    ``(w - mean) / std``; without, the weights as they are. ``reference`` ``[params]`` is the state that all others were
+    aligned to, zero where none was.
     """
 
     mean: Tensor
     std: Tensor
+    reference: Tensor
 
     def __init__(self, mean: Tensor, std: Tensor, *, standardise: bool) -> None:
         super().__init__()
         self.standardise = standardise
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
+        self.register_buffer("reference", torch.zeros_like(mean))
 
     def to_model(self, weights: Tensor) -> Tensor:
         """What the model sees of weights ``[n, params]``."""

@@ -11,7 +11,7 @@ import torch
 from geozoo.hyper.networks import Networks
 from geozoo.hyper.query_images import QueryImages, images_of
 from geozoo.hyper.scale import measure_scale
-from geozoo.hyper.sources import keep_states, open_zoos, select_part, zoo_symmetry
+from geozoo.hyper.sources import align_states, keep_states, open_zoos, reference_state, select_part, zoo_symmetry
 from geozoo.hyper.stream import StateStream, ZooStates
 from geozoo.hyper.system import HyperSystem, Query
 from geozoo.hyper.trained import LearnedZoo, ModelCard, empty_codec, save_model
@@ -49,16 +49,21 @@ def prepare(experiment: HyperExperiment, world: World) -> Prepared:
     """
     settings = experiment.states
     zoos = open_zoos(experiment)
-    train = [select_part(zoo, "train", settings) for zoo in zoos]
-    scales = [measure_scale(states, settings.max_weight) for states in train]
-    train = [keep_states(states, scale.kept) for states, scale in zip(train, scales, strict=True)]
-    validation = [_within_limit(select_part(zoo, "validation", settings), settings.max_weight) for zoo in zoos]
     torch.manual_seed(derived_seed(experiment.training.seed, "start"))
     codec = empty_codec(experiment, [zoo.layout for zoo in zoos])
-    for number, scale in enumerate(scales):
+    train, validation = [], []
+    for number, zoo in enumerate(zoos):
+        learned, held_out = select_part(zoo, "train", settings), select_part(zoo, "validation", settings)
         space = codec.space(number)
+        if settings.align:
+            reference = reference_state(learned)
+            learned, held_out = align_states(learned, reference), align_states(held_out, reference)
+            space.reference.copy_(torch.from_numpy(reference))
+        scale = measure_scale(learned, settings.max_weight)
         space.mean.copy_(torch.from_numpy(scale.mean))
         space.std.copy_(torch.from_numpy(scale.std))
+        train.append(keep_states(learned, scale.kept))
+        validation.append(_within_limit(held_out, settings.max_weight))
     dtype = torch.float64 if experiment.training.precision == "float64" else torch.float32
     queries = [_query(zoo, dtype, world) for zoo in zoos] if experiment.loss.behaviour else []
     system = HyperSystem(codec, [zoo_symmetry(zoo) for zoo in zoos], experiment, world, queries).to(dtype)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geozoo.errors import InputError
+from geozoo.hyper.aligned import Alignment
 from geozoo.hyper.splits import split_members
 from geozoo.hyper.stream import ZooStates
 from geozoo.nets import find_network
@@ -14,8 +15,6 @@ from geozoo.store import open_zoo
 from geozoo.store.selection import Selection, select_states
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from geozoo.hyper.experiment import HyperExperiment, StatesSettings
     from geozoo.store import Split, Zoo
     from geozoo.weights.symmetry import Symmetry
@@ -68,7 +67,20 @@ def keep_states(states: ZooStates, kept: np.ndarray) -> ZooStates:
         whole.shards[kept],
         whole.left_out + int((~kept).sum()),
     )
-    return ZooStates(states.zoo, selection, states.activations[kept])
+    return ZooStates(states.zoo, selection, states.activations[kept], states.alignment)
+
+
+def align_states(states: ZooStates, reference: np.ndarray) -> ZooStates:
+    """The same states with their units in the order of a reference ``[params]``."""
+    members = sorted(set(states.selection.members.tolist()))
+    alignment = Alignment.of(states.zoo, members, zoo_symmetry(states.zoo), reference)
+    return ZooStates(states.zoo, states.selection, states.activations, alignment)
+
+
+def reference_state(states: ZooStates) -> np.ndarray:
+    """The last state ``[params]`` of the first of these members."""
+    reference: np.ndarray = states.zoo.states(str(states.selection.members[0]), states.zoo.checkpoints[-1])[0]
+    return reference
 
 
 def zoo_symmetry(zoo: Zoo) -> Symmetry:
@@ -82,8 +94,3 @@ def zoo_symmetry(zoo: Zoo) -> Symmetry:
         size=dataset["size"],
         classes=len(dataset["classes"]),
     )
-
-
-def training_members(sources: Sequence[ZooStates]) -> list[str]:
-    """The ids of all members learned from."""
-    return sorted({str(member) for source in sources for member in source.selection.members})

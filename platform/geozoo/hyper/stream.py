@@ -18,6 +18,7 @@ from geozoo.training.distributed import share
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from geozoo.hyper.aligned import Alignment
     from geozoo.store import Zoo
     from geozoo.store.reader import Integers
     from geozoo.store.selection import Selection
@@ -30,11 +31,16 @@ READ_AHEAD = 4
 
 @dataclass(frozen=True)
 class ZooStates:
-    """The states of one zoo to learn from; ``activations`` has the activation of each state's member."""
+    """The states of one zoo to learn from.
+
+    ``activations`` has the activation of each state's member. With an ``alignment`` the units of every state stand in
+    the order of its reference.
+    """
 
     zoo: Zoo
     selection: Selection
     activations: np.ndarray[Any, np.dtype[np.str_]]
+    alignment: Alignment | None = None
 
     def __len__(self) -> int:
         return len(self.selection)
@@ -46,7 +52,13 @@ class ZooStates:
 
     def read(self, items: Integers | slice) -> np.ndarray[Any, np.dtype[np.float32]]:
         """States ``[items, params]``."""
-        return self.zoo.states(self.selection.members[items], self.selection.epochs[items])
+        return self.aligned(self.zoo.states(self.selection.members[items], self.selection.epochs[items]), items)
+
+    def aligned(
+        self, weights: np.ndarray[Any, np.dtype[np.float32]], items: Integers | slice
+    ) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """States as they are stored, in the order of units that this data set has them in."""
+        return weights if self.alignment is None else self.alignment(weights, self.selection.members[items])
 
 
 @dataclass(frozen=True)
@@ -112,8 +124,7 @@ class StateStream:
         else:
             shards = [KeptShards(source.zoo, source.selection, 2 * POOL_SHARDS) for source in self.sources]
             read = (
-                self._batch(zoo, items, lambda zoo, mine: self._on_device(shards[zoo].states(mine), self.dtype))
-                for zoo, items in plan
+                self._batch(zoo, items, lambda zoo, mine: self._stored(shards[zoo], zoo, mine)) for zoo, items in plan
             )
             yield from read_ahead(read, READ_AHEAD)
 
@@ -145,6 +156,9 @@ class StateStream:
     def _load(self) -> None:
         if not self._kept:
             self._kept = [self._on_device(source.read(slice(None)), self.dtype) for source in self.sources]
+
+    def _stored(self, shards: KeptShards, zoo: int, items: Integers) -> Tensor:
+        return self._on_device(self.sources[zoo].aligned(shards.states(items), items), self.dtype)
 
     def _on_device(self, array: np.ndarray[Any, Any], dtype: torch.dtype | None = None) -> Tensor:
         return torch.from_numpy(array).to(self.world.device, dtype)

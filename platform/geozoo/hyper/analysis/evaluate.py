@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from geozoo.errors import GeozooError, InputError
-from geozoo.hyper.images import zoo_images
 from geozoo.hyper.networks import Networks
+from geozoo.hyper.query_images import images_of as image_set_of
 from geozoo.population.tensors import Pixels, image_losses, right_answers, split_tensors
 
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ _CHUNK_ANSWERS = 32_768
 
 
 def images_of(zoo: Zoo) -> ImageSet:
-    """The image set a zoo was trained on: see `geozoo.hyper.images.zoo_images`.
+    """The image set a zoo was trained on: see `geozoo.hyper.query_images.images_of`.
 
     Raises:
         InputError: it cannot be had, for whatever reason, which the sentence gives.
     """
     try:
-        return zoo_images(zoo)
+        return image_set_of(zoo)
     except (GeozooError, OSError, LookupError, ValueError) as error:
         name, cause = zoo.header.dataset.get("name", "unknown"), " ".join(str(error).split()).rstrip(".")
         raise InputError(f"the images {name!r} of the zoo cannot be loaded ({cause})") from error
