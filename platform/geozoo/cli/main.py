@@ -9,6 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from geozoo.cli.card import card
+from geozoo.cli.evaluate import evaluate
 from geozoo.cli.gc import gc
 from geozoo.cli.landscape import landscape
 from geozoo.cli.populate import populate
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (populate, show, probe, card, landscape, train, verify, gc):
+for command in (populate, show, probe, card, landscape, train, evaluate, verify, gc):
     app.command()(command)
 
 

@@ -113,6 +113,34 @@ def terminal_table(decoders: Mapping[str, Sequence[DecodedScores]]) -> Table:
     return table
 
 
+def layers_markdown(decoders: Mapping[str, Sequence[DecodedScores]]) -> str:
+    """R2 of every tensor by decoder, as Markdown."""
+    titles, rows = _layers(decoders)
+    return "\n".join(f"| {' | '.join(row)} |" for row in [titles, ["---"] * len(titles), *rows])
+
+
+def layers_table(decoders: Mapping[str, Sequence[DecodedScores]]) -> Table:
+    """R2 of every tensor by decoder, for a terminal."""
+    from rich.table import Table
+
+    titles, rows = _layers(decoders)
+    table = Table(*titles)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _layers(decoders: Mapping[str, Sequence[DecodedScores]]) -> tuple[list[str], list[list[str]]]:
+    """Titles and rows: the mean over seeds of R2 of every tensor, for decoders that decode."""
+    tensors = list(next(iter(decoders.values()))[0].r2_by_tensor)
+    rows = []
+    for name, runs in decoders.items():
+        columns = [[run.r2_by_tensor[tensor] for run in runs] for tensor in tensors]
+        known = [[value for value in column if value is not None] for column in columns]
+        rows.append([name, *(f"{sum(column) / len(column):z.2f}" if column else NOTHING for column in known)])
+    return ["R² of", *tensors], rows
+
+
 def _printed(spread: Spread | None, column: Column) -> float | None:
     """The mean as far as it is printed."""
     return None if spread is None else round(spread.mean, 3 if column.percent else 2)
