@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from geozoo.hyper.targets import Target
 
 PALETTE = (BLUE, ORANGE, "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")  # of Okabe and Ito
+SHORT = {"weights": "weights W", "stats": "statistics s(W)", "embedding": "embedding"}
 SPACE_COLOURS = {"weights": BLUE, "stats": ORANGE, "embedding": "#009E73"}
 PERCENT = ("test_accuracy", "generalization_gap")
 PANEL_HEIGHT = 2.7
@@ -89,7 +90,7 @@ def _map_panels(maps: Sequence[Map]) -> tuple[Figure, dict[tuple[str, str], Axes
     panels = {}
     for one in maps:
         axes = grid[methods.index(one.method), spaces.index(one.space)]
-        axes.set(xticks=[], yticks=[], title=f"{METHODS[one.method]} of {SPACES[one.space]}")
+        axes.set(xticks=[], yticks=[], title=f"{METHODS[one.method]} of {SHORT[one.space]}")
         if one.explained:
             first, second = one.explained
             axes.set(xlabel=f"component 1 ({first:.0%})", ylabel=f"component 2 ({second:.0%})")
