@@ -106,7 +106,7 @@ def test_images_are_those_the_zoo_was_trained_on(tmp_path):
     assert images.fingerprint == zoo.header.dataset["fingerprint"]
     other = zoo.header.model_copy(update={"dataset": {**zoo.header.dataset, "fingerprint": "sha256:0"}})
     zoo.header = other
-    with pytest.raises(InputError, match="not those that zoo"):
+    with pytest.raises(InputError, match="not those of the zoo"):
         images_of(zoo)
 
 
