@@ -8,10 +8,10 @@ from geozoo.errors import InputError
 from geozoo.hyper.probe import probe, score_states
 from geozoo.hyper.scores import Score
 from geozoo.hyper.states import ProbeStates
-from geozoo.hyper.table import Selection, best
+from geozoo.hyper.table import Selection, best, chosen
 from geozoo.hyper.targets import Target
 from geozoo.store import Attempt, create_zoo, open_zoo
-from tests.support.zoos import make_header, make_metrics, make_plan, make_zoo
+from tests.support.zoos import make_header, make_metrics, make_plan, make_zoo, write_cohort
 
 FINAL, EVERY = Selection("final", "all"), Selection("all", "all")
 
@@ -65,7 +65,7 @@ def test_a_planted_linear_target_is_recovered(planted_rows):
         assert row.readout == "ridge"
 
 
-@pytest.mark.parametrize("family", ["linear", "trees"])
+@pytest.mark.parametrize("family", ["linear", "standardised", "trees", "mlp"])
 def test_a_random_target_is_not(planted_rows, family):
     row = planted_rows["random", "all", family]
     assert row.score.low < 0
@@ -124,7 +124,7 @@ def test_a_probe_of_a_zoo_covers_targets_features_and_readouts(table):
         "dropout",
     }
     assert {(row.features, row.family) for row in table.rows} == {
-        (features, family) for features in ("weights", "stats") for family in ("linear", "trees")
+        (features, family) for features in ("weights", "stats") for family in ("linear", "standardised", "trees", "mlp")
     }
     assert table.constant == ("activation", "optimizer", "momentum", "batch_size")
     assert sum(table.split_members.values()) == 60
@@ -219,5 +219,30 @@ def test_constant_targets_are_refused(zoo):
 
 
 def test_unknown_features_are_refused(zoo):
-    with pytest.raises(InputError, match="'embedding' is no feature set: choose from weights, stats"):
-        probe(zoo, features=["embedding"])
+    with pytest.raises(InputError, match="'logits' is no feature set: choose from weights, pca, stats, spectral"):
+        probe(zoo, features=["logits"])
+
+
+def test_the_readout_shown_is_chosen_on_validation_states(table):
+    row = table.rows[0]
+    rows = [
+        replace(row, features="stats", validation=validation, score=Score(score, None, None), readout=readout)
+        for validation, score, readout in [(0.2, 0.9, "a"), (0.4, 0.1, "b"), (None, 0.95, "c"), (0.4, 0.3, "d")]
+    ]
+    assert {name: row.readout for name, row in chosen(rows).items()} == {"stats": "b"}
+
+
+def test_seeds_used_again_are_mentioned_unless_split_by(tmp_path):
+    plan = make_plan(30, 1)
+    plan["seed"] = plan.index % 5
+    zoo = create_zoo(tmp_path / "zoo", make_header(), plan)
+    write_cohort(zoo, "0-000")
+    zoo = open_zoo(tmp_path / "zoo")
+    asked = {"features": ["stats"], "targets": ["lr"]}
+    assert any("share seeds" in note for note in probe(zoo, **asked).notes)
+    assert not any("share seeds" in note for note in probe(zoo, split="seed", **asked).notes)
+
+
+def test_a_split_by_cell_is_scored(zoo):
+    table = probe(zoo, features=["stats"], targets=["test_accuracy"], split="cell")
+    assert table.split_members == {"train": 42, "validation": 9, "test": 9}

@@ -1,37 +1,9 @@
 import numpy as np
 import pandas as pd
-import pytest
 
 from geozoo.hyper import states
-from geozoo.hyper.states import chance_level, draw_states, split_members, usable_states
-from geozoo.store import split_of
+from geozoo.hyper.states import chance_level, draw_states, usable_states
 from tests.support.zoos import make_layout
-
-
-@pytest.fixture
-def members():
-    return pd.DataFrame({"member": [f"{number:016x}" for number in range(400)], "seed": np.arange(400) % 10})
-
-
-def test_by_member_the_split_is_the_stores(members):
-    assert split_members(members, "member").tolist() == [split_of(member) for member in members["member"]]
-
-
-@pytest.mark.parametrize("column", ["member", "seed"])
-def test_no_member_or_seed_is_in_two_parts(members, column):
-    parts = members.assign(part=split_members(members, column)).groupby(column)["part"].nunique()
-    assert (parts == 1).all()
-
-
-def test_ten_seeds_are_cut_six_two_two(members):
-    by_seed = members.assign(part=split_members(members, "seed")).drop_duplicates("seed")["part"]
-    assert by_seed.value_counts().to_dict() == {"train": 6, "validation": 2, "test": 2}
-
-
-def test_the_split_by_seed_does_not_depend_on_row_order(members):
-    shuffled = members.sample(frac=1, random_state=0)
-    expected = pd.Series(split_members(members, "seed"), members["member"])
-    assert (pd.Series(split_members(shuffled, "seed"), shuffled["member"]).reindex(expected.index) == expected).all()
 
 
 def test_all_states_are_drawn_where_there_are_few():
@@ -68,4 +40,4 @@ def test_chance_is_one_over_the_classes_or_the_majority():
 def test_a_member_with_one_unusable_state_is_left_out_whole():
     features = {"weights": np.ones((4, 2)), "stats": np.ones((4, 3))}
     features["stats"][1, 2] = np.inf
-    assert usable_states(features, np.array([0, 0, 1, 1])).tolist() == [False, False, True, True]
+    assert usable_states(features.values(), np.array([0, 0, 1, 1])).tolist() == [False, False, True, True]

@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 from typer import Typer
@@ -22,11 +23,11 @@ def empty(tmp_path_factory):
     return create_zoo(tmp_path_factory.mktemp("empty"), make_header(), make_plan()).url
 
 
-def run(command, *arguments):
-    """Run one command; return its standard output."""
+def run(command, *arguments, width=140):
+    """Run one command on a terminal of this width; return its standard output."""
     app = Typer()
     app.command()(command)
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "140"})
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": str(width)})
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == 0, result.output
@@ -46,10 +47,53 @@ def test_show_of_an_empty_zoo(empty):
 
 def test_probe_prints_a_table(url):
     printed = run(probe, url, "--target", "test_accuracy", "--features", "stats")
-    assert "test accuracy, R²" in printed
+    assert "test accuracy" in printed
     assert "layer statistics" in printed
     assert "flat weights" not in printed
     assert "Split by member:" in printed
+    assert "final epoch" in printed
+    assert "above chance" not in printed.partition("Scores on held-out members")[0]
+
+
+def test_probe_prints_every_readout(url):
+    printed = run(
+        probe, url, "--target", "test_accuracy", "--features", "stats", "--features", "pca", "--full", width=200
+    )
+    assert "chosen" in printed
+    for readout in ("ridge", "scaled ridge", "trees", "MLP"):
+        for features in ("layer statistics", "principal components"):
+            assert len(re.findall(rf"{features} +{readout} +[-<\d]", printed)) == 2
+
+
+def test_probe_prints_curves(url):
+    printed = run(probe, url, "--target", "lr", "--features", "stats", "--labels", "5,10")
+    assert "5 labels" in printed
+    assert "10 labels" in printed
+    assert " ± " in printed
+    table = json.loads(run(probe, url, "--target", "lr", "--features", "stats", "--labels", "10,5", "--json"))
+    assert [(row["labels"], len(row["scores"])) for row in table["rows"]] == [(5, 5), (10, 5)]
+
+
+def test_probe_on_another_zoo(url, tmp_path):
+    other = make_zoo(tmp_path / "zoo", members=20, cohorts=1, seed=1)[0].url
+    table = json.loads(
+        run(probe, url, "--test-zoo", other, "--target", "test_accuracy", "--features", "stats", "--json")
+    )
+    assert table["test_zoo"] == "simulated"
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--labels", "few"], "--labels 'few' is no list of numbers: write it like 10,50,200"),
+        (["--labels", "5,1000"], "5, 1000 labels cannot be drawn from"),
+        (["--labels", "5", "--full"], "--full and --labels print different tables"),
+        (["--features", "embedding"], "'embedding' needs a trained model: name one with --model"),
+    ],
+)
+def test_probe_refuses(url, options, complaint):
+    with pytest.raises(InputError, match=complaint):
+        run(probe, url, *options)
 
 
 def test_probe_as_json(url):

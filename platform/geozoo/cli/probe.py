@@ -3,40 +3,43 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from rich.text import Text
-
-    from geozoo.hyper.table import ProbeTable
-    from geozoo.report.probe_view import Cell
 
 
 class FeatureName(StrEnum):
     """What the readouts see of a state."""
 
     weights = "weights"
+    pca = "pca"
     stats = "stats"
+    spectral = "spectral"
+    embedding = "embedding"
 
 
 class SplitName(StrEnum):
-    """What is split into train, validation and test."""
+    """What is never divided between train, validation and test."""
 
     member = "member"
     seed = "seed"
+    cell = "cell"
 
 
 DETAILS = """
-Ridge or softmax regression and boosted trees, on flat weights and on layer statistics, are fitted to test accuracy,
-generalization gap, epoch and every hyper-parameter that varies, and scored on members held out.
+Ridge or softmax regression, boosted trees and a small perceptron, on flat weights and on layer statistics or other
+features, are fitted to test accuracy, generalization gap, epoch and every hyper-parameter that varies, and scored on
+members held out.
 
 Examples:
 
   geozoo probe digits-zoo
 
   geozoo probe s3://bucket/mnist-cnn-hyp --features stats --split seed --target test_accuracy --json
+
+  geozoo probe mnist-zoo --features stats --test-zoo svhn-zoo
+
+  geozoo probe mnist-zoo --features stats --features pca --labels 10,50,200
 """
 
 
@@ -44,67 +47,103 @@ def probe(
     url: Annotated[str, typer.Argument(help="URL or folder of a zoo.", show_default=False)],
     features: Annotated[
         list[FeatureName] | None,
-        typer.Option(help="Flat weights or layer statistics; repeat for both.", show_default="both"),
+        typer.Option(
+            help="Flat weights, their principal components, layer statistics, spectral measures, or the embedding of a "
+            "model; repeat for several.",
+            show_default="weights and stats",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="URL of a trained model, for the embedding.", show_default=False)
     ] = None,
     split: Annotated[
-        SplitName, typer.Option(help="Split by member, or by seed where seeds are reused.")
+        SplitName,
+        typer.Option(help="Split by member, by seed where seeds are reused, or by cell of equal hyper-parameters."),
     ] = SplitName.member,
     target: Annotated[
         list[str] | None, typer.Option(help="Only this property; repeat for several.", show_default="all that vary")
     ] = None,
+    test_zoo: Annotated[
+        str | None,
+        typer.Option(help="Test on another zoo of the same network, by its URL or folder.", show_default=False),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Fit on so many labelled members only, several numbers by commas, such as 10,50,200.",
+            show_default=False,
+        ),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Print every readout and selection of states.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
     """Predict properties of the members of a zoo from their weights."""
+    from geozoo.cli.probe_print import print_curves, print_full_table, print_table
     from geozoo.cli.steps import step_progress
-    from geozoo.hyper.features import FEATURE_SETS
+    from geozoo.errors import InputError
+    from geozoo.hyper.features import DEFAULT_FEATURES
+    from geozoo.hyper.labels import label_curves
     from geozoo.hyper.probe import probe as run_probe
     from geozoo.store import open_zoo
 
+    if full and labels is not None:
+        raise InputError("--full and --labels print different tables: leave one of them out.")
     zoo = open_zoo(url)
+    names = [name.value for name in features or ()] or list(DEFAULT_FEATURES)
+    counts = None if labels is None else parse_labels(labels)
+    encoder = None
+    if model is not None:
+        from geozoo.hyper.trained import open_model
+
+        encoder = open_model(model)
+        names = names if "embedding" in names else [*names, "embedding"]
+    other = None if test_zoo is None else open_zoo(test_zoo)
     with step_progress() as on_step:
-        table = run_probe(
-            zoo,
-            features=[name.value for name in features or ()] or list(FEATURE_SETS),
-            split=split.value,
-            targets=target or (),
-            progress=on_step,
-        )
+        if counts is None:
+            table = run_probe(
+                zoo,
+                features=names,
+                split=split.value,
+                targets=target or (),
+                encoder=encoder,
+                test_zoo=other,
+                progress=on_step,
+            )
+        else:
+            curves = label_curves(
+                zoo,
+                counts,
+                features=names,
+                split=split.value,
+                targets=target or (),
+                encoder=encoder,
+                test_zoo=other,
+                progress=on_step,
+            )
     if as_json:
         import json
 
-        typer.echo(json.dumps(table.to_dict(), indent=2))
-        return
-    _print(table, zoo.header.name)
+        typer.echo(json.dumps((table if counts is None else curves).to_dict(), indent=2))
+    elif counts is not None:
+        print_curves(curves, zoo.header.name)
+    elif full:
+        print_full_table(table, zoo.header.name)
+    else:
+        print_table(table, zoo.header.name)
 
 
 probe.__doc__ = f"{probe.__doc__}\n{DETAILS}"
 
 
-def _print(table: ProbeTable, name: str) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+def parse_labels(text: str) -> list[int]:
+    """Read numbers of labelled members, separated by commas.
 
-    from geozoo.report.probe_view import caption, column_titles, table_lines
+    Raises:
+        InputError: something else.
+    """
+    from geozoo.errors import InputError
 
-    printed = Table(title=f"Properties read from the weights of {name}", box=box.SIMPLE_HEAD, collapse_padding=True)
-    printed.add_column("target\nstates", no_wrap=True)
-    for features, family in column_titles(table):
-        printed.add_column(f"{features}\n{family}", justify="right")
-    printed.add_column("floor", justify="right")
-    for line in table_lines(table):
-        cells = [_cell(cell) for cell in line.cells]
-        printed.add_row(f"{line.target}, {line.metric}\n{line.selection}", *cells, line.floor, end_section=True)
-    console = Console(highlight=False, markup=False)
-    console.print(printed)
-    for sentence in caption(table):
-        console.print(sentence)
-
-
-def _cell(cell: Cell | None) -> Text:
-    from rich.text import Text
-
-    if cell is None:
-        return Text()
-    details = "".join(f"\n{text}" for text in (cell.interval, cell.tau and f"τ {cell.tau}") if text)
-    return Text.assemble((cell.value, "bold" if cell.best else ""), (details, "dim"))
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"--labels {text!r} is no list of numbers: write it like 10,50,200.") from error

@@ -2,99 +2,87 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geozoo.errors import InputError
-from geozoo.hyper.readouts import READOUTS, Features
+from geozoo.hyper.features import DEFAULT_FEATURES
+from geozoo.hyper.fits import distinct_selections, fit_all
+from geozoo.hyper.gather import gather
 from geozoo.hyper.scores import accuracy_score, kendall_tau, r2_score
-from geozoo.hyper.states import PARTS, collect_states, read_population
 from geozoo.hyper.table import ProbeRow, ProbeTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Sequence
 
-    from geozoo.hyper.readouts import FitPredict, Readout
-    from geozoo.hyper.scores import Score
-    from geozoo.hyper.states import Population, ProbeStates, Progress, SplitBy
-    from geozoo.hyper.table import Selection
-    from geozoo.hyper.targets import Target
+    from geozoo.hyper.features import Encoder
+    from geozoo.hyper.fits import Fit
+    from geozoo.hyper.splits import SplitBy
+    from geozoo.hyper.states import ProbeStates, Progress
     from geozoo.store import Zoo
-
-FEW_MEMBERS = 20
 
 
 def probe(
     zoo: Zoo,
     *,
-    features: Sequence[str] = ("weights", "stats"),
+    features: Sequence[str] = DEFAULT_FEATURES,
     split: SplitBy = "member",
     targets: Sequence[str] = (),
+    encoder: Encoder | None = None,
+    test_zoo: Zoo | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> ProbeTable:
     """Predict test accuracy, generalization gap, epoch and every varying hyper-parameter from weights.
 
     Every feature set and readout works on exactly the same states. Members, never states, are split into 70 % train,
-    15 % validation and 15 % test by a hash of their id; with ``split="seed"`` all members of one seed fall into the
-    same part, as zoos that reuse their seeds need. All choices are made on validation states and the scores are of
-    test states. Diverged members are left out and counted.
+    15 % validation and 15 % test (``geozoo.hyper.splits``). All choices are made on validation states, whatever a
+    feature set learns is learnt from training states, and the scores are of test states. Diverged members are left out
+    and counted.
 
     Args:
         zoo: an open zoo, finished or not; committed members are used.
-        features: names in ``geozoo.hyper.features.FEATURE_SETS``.
-        split: what is split.
-        targets: only these; all where empty.
+        features: names in ``geozoo.hyper.features.FEATURE_NAMES``.
+        split: what is never divided: a member, all members of a seed, or all of a cell of hyper-parameters.
+        targets: only these; all that vary where empty.
+        encoder: a trained model, for the feature set ``embedding``.
+        test_zoo: another zoo of the same layout whose test members take the place of this zoo's.
         seed: of the draw of states, the readouts and the bootstrap; the split depends on the members alone.
         progress: called with what is being done, how much is done, and how much there is.
 
     Raises:
-        InputError: nothing to probe, too few members for three parts, or an unknown name.
+        InputError: nothing to probe, too few members for three parts, an unknown name, another layout, or a model that
+            was trained on members held out here.
     """
     report = progress or (lambda *_: None)
-    population = read_population(zoo, split)
-    states, constant = collect_states(zoo, population, features, targets, seed, report)
-    rows, notes = score_states(states, seed, report)
+    gathered = gather(zoo, features, split, targets, encoder, test_zoo, seed, report)
+    rows, notes = score_states(gathered.states, seed, report)
     if not rows:
-        raise InputError(
-            f"{len(population.members)} members of zoo {zoo.header.name!r} are too few to probe: "
-            f"by {split} they leave a part of the split empty; populate more."
-        )
+        raise InputError(gathered.too_few)
+    populations = gathered.populations
     return ProbeTable(
         rows=tuple(rows),
         split=split,
-        split_members={name: int(np.sum(population.part == name)) for name in PARTS},
-        diverged=population.diverged,
-        near_chance=int(np.sum(~population.above_chance)),
-        chance_threshold=population.chance_threshold,
-        constant=tuple(constant),
-        notes=tuple(_size_notes(population) + notes),
+        test_zoo=test_zoo.header.name if test_zoo else "",
+        split_members=gathered.split_members,
+        diverged=sum(population.diverged for population in populations),
+        near_chance=sum(int(np.sum(~population.above_chance)) for population in populations),
+        chance_threshold=populations[0].chance_threshold,
+        constant=tuple(gathered.constant),
+        notes=tuple(gathered.notes + notes),
         seed=seed,
     )
 
 
 def score_states(states: ProbeStates, seed: int, progress: Progress) -> tuple[list[ProbeRow], list[str]]:
-    """Fit and score every target, selection, feature set and readout.
-
-    A target that is constant among the training states of a selection, or a selection without training or test states,
-    has no row.
+    """Fit and score every target, selection, feature set and readout (``geozoo.hyper.fits``).
 
     Returns:
         The rows, ordered by target and selection, and a sentence for each selection without rows.
     """
-    import sklearn.ensemble  # noqa: F401  limits reach only the thread pools of libraries that are loaded
-    from threadpoolctl import threadpool_limits
-
-    rows: list[ProbeRow] = []
-    selections = _distinct(states.selections)
-    jobs = [(selection, name, readout) for selection in selections for name in states.features for readout in READOUTS]
-    with threadpool_limits(1):  # fits this small lose more to waiting threads on a shared machine than they gain
-        for done, (selection, name, readout) in enumerate(jobs):
-            progress(f"fitting {readout.title} on {name}", done, len(jobs))
-            rows += _score_selection(states, selection, name, readout, seed)
-    progress("fitting", len(jobs), len(jobs))
+    rows = [_score_fit(fit, states.member, seed) for fit in fit_all(states, seed, progress)]
+    selections = distinct_selections(states.selections)
     notes = [
         f"Not scored, since a part of the split has too few states: {selection.describe()}."
         for selection in selections
@@ -104,68 +92,25 @@ def score_states(states: ProbeStates, seed: int, progress: Progress) -> tuple[li
     return sorted(rows, key=lambda row: (order[row.target], selections.index(row.selection))), notes
 
 
-def _distinct(selections: Mapping[Selection, np.ndarray]) -> list[Selection]:
-    """The selections without those that repeat an earlier one (no member is near chance; one checkpoint only)."""
-    masks = {mask.tobytes(): selection for selection, mask in reversed(list(selections.items()))}
-    return [selection for selection in selections if selection in masks.values()]
-
-
-def _score_selection(
-    states: ProbeStates, selection: Selection, name: str, readout: Readout, seed: int
-) -> Iterator[ProbeRow]:
-    """Score one readout on one feature set for all targets of its kind, preparing once for all that share states."""
-    prepared: dict[bytes, FitPredict] = {}
-    for target in states.targets:
-        rows = _rows_by_part(states, states.selections[selection] & target.present)
-        train, validation, test = rows
-        if target.kind != readout.kind or not len(test) or len(np.unique(target.values[train])) < 2:
-            continue
-        key = np.concatenate(rows).tobytes()
-        if key not in prepared:
-            prepared[key] = readout.prepare(Features(*(states.features[name][part] for part in rows)), seed)
-        predicted, choice = prepared[key](target.values[train], target.values[validation])
-        score, tau, floor = _score(target, rows, predicted, states.member[test], seed)
-        yield ProbeRow(
-            target=target.name,
-            kind=target.kind,
-            selection=selection,
-            features=name,
-            family=readout.name,
-            readout=readout.title,
-            score=score,
-            tau=tau,
-            floor=floor,
-            choice=choice,
-            train_states=len(train),
-            validation_states=len(validation),
-            test_states=len(test),
-            test_members=len(np.unique(states.member[test])),
-        )
-
-
-def _rows_by_part(states: ProbeStates, mask: np.ndarray) -> list[np.ndarray]:
-    """Row numbers of the three parts; as published, training states stand in where there is no validation state."""
-    train, validation, test = (np.flatnonzero(mask & (states.part == part)) for part in PARTS)
-    return [train, validation if len(validation) else train, test]
-
-
-def _score(
-    target: Target, rows: list[np.ndarray], predicted: np.ndarray, member: np.ndarray, seed: int
-) -> tuple[Score, Score | None, float]:
-    """Score, Kendall's tau for regression, and the floor of a constant guess."""
-    train, _, test = rows
-    truth = target.values[test]
-    if target.kind == "regression":
-        return r2_score(truth, predicted, member, seed), kendall_tau(truth, predicted, member, seed), 0.0
-    majority = Counter(target.values[train].tolist()).most_common(1)[0][0]
-    return accuracy_score(truth, predicted, member, seed), None, float(np.mean(truth == majority))
-
-
-def _size_notes(population: Population) -> list[str]:
-    """What the reader must know about few members."""
-    count = len(population.members)
-    if count >= FEW_MEMBERS:
-        return []
-    return [
-        f"{count} members are too few for a meaningful score: read the intervals, or populate at least {FEW_MEMBERS}."
-    ]
+def _score_fit(fit: Fit, member: np.ndarray, seed: int) -> ProbeRow:
+    target, truth, members = fit.target, fit.target.values[fit.test], member[fit.test]
+    regression = target.kind == "regression"
+    measure = r2_score if regression else accuracy_score
+    validation = measure(target.values[fit.validation], fit.predicted.validation, member[fit.validation], seed)
+    return ProbeRow(
+        target=target.name,
+        kind=target.kind,
+        selection=fit.selection,
+        features=fit.features,
+        family=fit.readout.name,
+        readout=fit.readout.title,
+        score=measure(truth, fit.predicted.test, members, seed),
+        tau=kendall_tau(truth, fit.predicted.test, members, seed) if regression else None,
+        floor=fit.floor,
+        validation=validation.value,
+        choice=fit.predicted.choice,
+        train_states=len(fit.train),
+        validation_states=len(fit.validation),
+        test_states=len(fit.test),
+        test_members=len(np.unique(members)),
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 if TYPE_CHECKING:
     import pandas as pd
 
-    from geozoo.hyper.readouts import Kind
+    from geozoo.hyper.fitting import Kind
     from geozoo.hyper.scores import Score
 
 Epochs = Literal["final", "all"]
@@ -41,8 +41,9 @@ class ProbeRow:
 
     ``score`` is R2 for regression and accuracy for classification; ``tau`` is Kendall's tau-b (regression only);
     ``floor`` is what a constant guess reaches: the share of the most frequent training class, 0 for R2. ``family`` is
-    ``linear`` or ``trees``, ``readout`` what it is for this kind of target. ``choice`` says what was chosen on the
-    validation states; the counts are of states, the last one of test members.
+    ``linear``, ``standardised``, ``trees`` or ``mlp``, ``readout`` what it is for this kind of target. ``validation``
+    is the score on the validation states, by which a readout is chosen where one is shown; ``choice`` says what was
+    chosen on them within the readout; the counts are of states, the last one of test members.
     """
 
     target: str
@@ -54,6 +55,7 @@ class ProbeRow:
     score: Score
     tau: Score | None
     floor: float
+    validation: float | None
     choice: str
     train_states: int
     validation_states: int
@@ -65,13 +67,15 @@ class ProbeRow:
 class ProbeTable:
     """All rows of a probe with what is needed to read them.
 
-    ``split_members`` counts the members of the train, validation and test parts; ``constant`` names the targets skipped
-    because they do not vary; ``chance_threshold`` is the final test accuracy that a member above chance reaches;
-    ``notes`` are sentences for the reader (few members, capped states, selections that could not be scored).
+    ``test_zoo`` names the zoo that the test members are of, empty where it is the probed one; ``split_members`` counts
+    the members of the train, validation and test parts; ``constant`` names the targets skipped because they do not
+    vary; ``chance_threshold`` is the final test accuracy that a member above chance reaches; ``notes`` are sentences
+    for the reader (few members, seeds used again, selections that could not be scored).
     """
 
     rows: tuple[ProbeRow, ...]
     split: str
+    test_zoo: str
     split_members: dict[str, int]
     diverged: int
     near_chance: int
@@ -103,3 +107,19 @@ def best(rows: list[ProbeRow]) -> list[ProbeRow]:
     scored = [row for row in rows if row.score.value is not None and row.score.value > row.floor]
     highest = max((row.score.value for row in scored if row.score.value is not None), default=None)
     return [row for row in scored if row.score.value == highest]
+
+
+def chosen(rows: list[ProbeRow]) -> dict[str, ProbeRow]:
+    """For each feature set its readout with the highest validation score: the choice that does not look at test states.
+
+    A score that is not defined counts as the lowest; the first of equal ones is chosen.
+    """
+    found: dict[str, ProbeRow] = {}
+    for row in rows:
+        if row.features not in found or _validation(row) > _validation(found[row.features]):
+            found[row.features] = row
+    return found
+
+
+def _validation(row: ProbeRow) -> float:
+    return float("-inf") if row.validation is None else row.validation

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from geozoo.hyper.readouts import Kind
+    from geozoo.hyper.fitting import Kind
 
 RESULTS = ("test_accuracy", "generalization_gap", "epoch")
 NOT_HYPERPARAMETERS = ("member", "cohort", "position", "seed", "plan", "committed")
@@ -48,7 +48,7 @@ def varying_hyperparameters(members: pd.DataFrame) -> list[str]:
 
 
 def collect_targets(
-    members: pd.DataFrame, metrics: pd.DataFrame, names: Sequence[str] = ()
+    members: pd.DataFrame, metrics: pd.DataFrame, names: Sequence[str] = (), among: np.ndarray | None = None
 ) -> tuple[list[Target], list[str]]:
     """Collect the targets of a set of states: results, then every hyper-parameter that varies.
 
@@ -58,9 +58,10 @@ def collect_targets(
         members: the hyper-parameters of each state's member, one row per state.
         metrics: ``epoch`` and metrics of each state, rows as in ``members``.
         names: only these targets; all where empty.
+        among: mask of the states among which a target must vary; all where ``None``.
 
     Returns:
-        The targets, and the names left out because all states share one value.
+        The targets, and the names left out because all these states share one value.
 
     Raises:
         InputError: a name that is no target of this zoo.
@@ -70,7 +71,8 @@ def collect_targets(
     if unknown := [name for name in names if name not in columns]:
         raise InputError(f"{unknown[0]!r} is no target of this zoo: choose from {', '.join(columns)}.")
     chosen = {name: column for name, column in columns.items() if not names or name in names}
-    constant = [name for name, column in chosen.items() if column.nunique(dropna=False) < 2]
+    here = slice(None) if among is None else among
+    constant = [name for name, column in chosen.items() if column[here].nunique(dropna=False) < 2]
     return [_target(name, column) for name, column in chosen.items() if name not in constant], constant
 
 

@@ -60,12 +60,12 @@ def render_card(zoo: Zoo, *, with_probe: bool = True, progress: Progress | None 
 
 def _probe(zoo: Zoo, progress: Progress | None) -> tuple[ProbeTable | None, str]:
     """The probe table, or why there is none."""
-    from geozoo.hyper.features import FEATURE_SETS, MAX_FLAT_PARAMETERS
+    from geozoo.hyper.features import DEFAULT_FEATURES, MAX_FLAT_PARAMETERS
     from geozoo.hyper.probe import probe
 
     narrow = zoo.header.num_parameters <= MAX_FLAT_PARAMETERS
     try:
-        return probe(zoo, features=list(FEATURE_SETS) if narrow else ["stats"], progress=progress), ""
+        return probe(zoo, features=DEFAULT_FEATURES if narrow else ["stats"], progress=progress), ""
     except InputError as error:
         return None, str(error)
 
