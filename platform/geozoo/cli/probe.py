@@ -95,7 +95,7 @@ def probe(
     if model is not None:
         from geozoo.hyper.trained import open_model
 
-        encoder = open_model(model)
+        encoder = open_model(model).encoder_of(zoo.layout)
         names = names if "embedding" in names else [*names, "embedding"]
     other = None if test_zoo is None else open_zoo(test_zoo)
     with step_progress() as on_step:

@@ -71,11 +71,6 @@ class TrainedModel:
         return self.card.experiment.name
 
     @property
-    def split_by(self) -> str:
-        """How members were split into parts: ``member``, ``seed`` or ``cell``."""
-        return self.card.experiment.states.split
-
-    @property
     def train_members(self) -> frozenset[str]:
         """The ids of all members it was trained on."""
         return frozenset(member for zoo in self.card.zoos for member in zoo.members)
@@ -99,6 +94,10 @@ class TrainedModel:
             f"model {self.name!r} at {self.url} cannot read networks of {num_parameters(layout):,} parameters: it was "
             f"trained on networks of {sizes}; train one on this zoo."
         )
+
+    def encoder_of(self, layout: Layout) -> LayoutEncoder:
+        """This model as an encoder of networks of one layout; raises as `zoo_of` does."""
+        return LayoutEncoder(self, self.zoo_of(layout))
 
     def embed(self, weights: np.ndarray[Any, Any], zoo: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Embeddings float32 ``[n, k]`` of weights ``[n, params]``."""
@@ -125,6 +124,33 @@ class TrainedModel:
                 chunk = torch.from_numpy(np.asarray(weights[start : start + rows], dtype=np.float32))
                 parts.append(function(chunk.to(self.device)).float().cpu().numpy())
         return np.concatenate(parts)
+
+
+@dataclass(frozen=True)
+class LayoutEncoder:
+    """A trained model as an encoder of networks of one layout, the number ``zoo`` of those it was trained on."""
+
+    model: TrainedModel
+    zoo: int
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of the networks it embeds."""
+        return self.model.layouts[self.zoo]
+
+    @property
+    def split_by(self) -> str:
+        """What was split where it was trained: ``member``, ``seed`` or ``cell``."""
+        return self.model.card.experiment.states.split
+
+    @property
+    def train_members(self) -> frozenset[str]:
+        """The ids of all members it was trained on, of any zoo."""
+        return self.model.train_members
+
+    def embed(self, weights: np.ndarray[Any, Any], /) -> np.ndarray[Any, Any]:
+        """Embeddings float32 ``[n, k]`` of weights ``[n, params]``."""
+        return self.model.embed(weights, self.zoo)
 
 
 def save_model(location: Location, card: ModelCard, codec: Codec) -> None:
