@@ -75,7 +75,7 @@ def test_nfn_layers_are_equivariant_on_our_layers_across_the_flatten(states, ord
 def test_permuting_hidden_units_leaves_the_outputs(states, orders):
     wiring = network_wiring(**CNN)
     torch.manual_seed(0)
-    network = InvariantNetwork(wiring, (4, 4), 32, 0.0, statistics=70, outputs=3)
+    network = InvariantNetwork(wiring, (4, 4), 32, statistics=70, outputs=3)
     weights = torch.from_numpy(states).float()
     network.standardise(weights, torch.from_numpy(layer_statistics(states, wiring.layout)[0]).float())
     network = network.double().eval()
@@ -88,7 +88,7 @@ def test_permuting_hidden_units_leaves_the_outputs(states, orders):
 def test_standardisation_is_that_of_each_tensor(states):
     wiring = network_wiring(**CNN)
     statistics = layer_statistics(states, wiring.layout)[0]
-    network = InvariantNetwork(wiring, (2,), 8, 0.0, statistics=70, outputs=1).double()
+    network = InvariantNetwork(wiring, (2,), 8, statistics=70, outputs=1).double()
     network.standardise(torch.from_numpy(states), torch.from_numpy(statistics))
     slots = [slot for role in ("weight", "bias") for slot in wiring.layout if slot.role == role]
     np.testing.assert_allclose(network.centre, [states[:, slot.span].mean() for slot in slots], rtol=1e-9)
@@ -142,7 +142,7 @@ def test_predictions_of_a_fitted_one_do_not_change_with_the_order_of_units(fitte
 
 def test_the_seed_decides_and_torch_is_left_alone():
     train, validation = coupled(0, 200), coupled(1, 50)
-    settings = QUICK.model_copy(update={"epochs": 2, "dropout": 0.2})
+    settings = QUICK.model_copy(update={"epochs": 2})
 
     def fit(seed):
         state = torch.random.get_rng_state()
@@ -180,7 +180,7 @@ def test_training_stops_and_keeps_the_epoch_with_the_least_validation_loss():
 def test_without_nfn_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "nfn", None)
     with pytest.raises(InputError, match=r"needs the package nfn.*geozoo\[analysis\]"):
-        InvariantNetwork(network_wiring(**TETRIS), (4,), 8, 0.0, statistics=14, outputs=1)
+        InvariantNetwork(network_wiring(**TETRIS), (4,), 8, statistics=14, outputs=1)
 
 
 def test_what_cannot_be_fitted():
@@ -190,4 +190,4 @@ def test_what_cannot_be_fitted():
         fit_equivariant(weights, targets, weights, empty, network_wiring(**TETRIS))
     residual = network_wiring("resnet18", channels=3, size=32, classes=10)
     with pytest.raises(NetworkError, match="not a row of layers"):
-        InvariantNetwork(residual, (4,), 8, 0.0, statistics=14, outputs=1)
+        InvariantNetwork(residual, (4,), 8, statistics=14, outputs=1)

@@ -13,7 +13,7 @@ from torch import nn
 from geozoo.errors import InputError
 from geozoo.hyper.invariant import InvariantNetwork
 from geozoo.hyper.outputs import code_outputs, decode_outputs, encode_targets, known_targets, outputs_loss
-from geozoo.recipe.space import Count, Fraction, Frozen, NonNegative, Positive
+from geozoo.recipe.space import Count, Frozen, Positive
 from geozoo.weights.statistics import layer_statistics
 
 if TYPE_CHECKING:
@@ -33,17 +33,15 @@ _LARGEST_GRADIENT = 1.0
 class EquivariantSettings(Frozen):
     """How the predictor is built and trained; the defaults take minutes on 16,000 states of ``cnn_s`` and one core.
 
-    ``channels`` of each equivariant layer and ``hidden`` units of the head; AdamW in batches of ``batch_size``, the
+    ``channels`` of each equivariant layer and ``hidden`` units of the head; Adam in batches of ``batch_size``, the
     learning rate rising to ``lr`` over a tenth of the steps and falling to nothing over the rest of ``epochs``, of
     which no more are trained after ``patience`` in a row without a lower validation loss.
     """
 
     channels: tuple[Count, ...] = (8, 8)
     hidden: Count = 256
-    dropout: Fraction = 0.0
     batch_size: Count = 64
     lr: Positive = 1e-3
-    weight_decay: NonNegative = 0.0
     epochs: Count = 10
     patience: Count = 4
 
@@ -92,7 +90,7 @@ def fit_equivariant(
         validation_targets: of these, with the names of the training targets in their order.
         wiring: of the network (:func:`geozoo.weights.wiring.network_wiring`).
         settings: of network and training.
-        seed: of initial weights, order and dropout; torch's own generator is left as it was.
+        seed: of initial weights and order; torch's own generator is left as it was.
         progress: called with what is being done, the epochs done and the epochs there can be.
 
     Raises:
@@ -112,7 +110,6 @@ def fit_equivariant(
             wiring,
             chosen.channels,
             chosen.hidden,
-            chosen.dropout,
             statistics=train.statistics.shape[1],
             outputs=sum(output.width for output in outputs),
         )
@@ -155,7 +152,7 @@ def _epochs(
     """Train epoch by epoch, counted from 1; the last, smaller batch of each is left out."""
     size = min(settings.batch_size, len(train))
     steps = settings.epochs * (len(train) // size)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.Adam(network.parameters(), lr=settings.lr)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=steps + 1, pct_start=0.1)
     for epoch in range(settings.epochs):
         network.train()

@@ -40,9 +40,7 @@ class InvariantNetwork(nn.Module):
         NetworkError: the network is more than a row of layers.
     """
 
-    def __init__(
-        self, wiring: Wiring, channels: Sequence[int], hidden: int, dropout: float, statistics: int, outputs: int
-    ) -> None:
+    def __init__(self, wiring: Wiring, channels: Sequence[int], hidden: int, statistics: int, outputs: int) -> None:
         super().__init__()
         common, layers = _nfn()
         self._wiring = wiring
@@ -59,7 +57,6 @@ class InvariantNetwork(nn.Module):
             nn.LayerNorm(pooled + statistics),
             nn.Linear(pooled + statistics, hidden),
             nn.ReLU(),
-            nn.Dropout(dropout),
             nn.Linear(hidden, hidden),
             nn.ReLU(),
             nn.Linear(hidden, outputs),
