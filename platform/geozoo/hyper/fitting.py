@@ -51,3 +51,14 @@ def standardise(features: Features) -> Features:
     mean, scale = features.train.mean(axis=0, dtype=np.float64), features.train.std(axis=0, dtype=np.float64)
     scale[scale == 0] = 1.0
     return Features(*((part - mean) / scale for part in (features.train, features.validation, features.test)))
+
+
+def in_row_space(features: Features) -> Features:
+    """The features in coordinates of the training states' row space, where there are fewer states than columns.
+
+    What a linear layer learns from training states lies in that space, so nothing is lost and much is saved.
+    """
+    if features.train.shape[0] >= features.train.shape[1]:
+        return features
+    basis = np.linalg.svd(features.train, full_matrices=False)[2].T
+    return Features(*(part @ basis for part in (features.train, features.validation, features.test)))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geozoo.hyper.fitting import Features, Prediction, standardise
+from geozoo.hyper.fitting import Features, Prediction, in_row_space, standardise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,8 +32,9 @@ def prepare_perceptron_regressor(features: Features, seed: int) -> FitPredict:
     Two hidden layers of 64 ReLU units (scikit-learn) on standardised features, float32; Adam with learning rate 1e-3,
     batches of 128, L2 penalty 1. After every round over the training states, of 5 steps at least, the validation
     loss is taken; training stops when it has not fallen for 10 rounds, after 100 at most, and the weights of the best
-    round predict. At most 6,000 training states, the same for every feature set; standardised features are cut at 10
-    deviations, since one extreme weight would throw the network off.
+    round predict. At most 6,000 training states, the same for every feature set, in the coordinates of their row space
+    where they are fewer than the columns; standardised features are cut at 10 deviations, since one extreme weight
+    would throw the network off.
     """
     from sklearn.neural_network import MLPRegressor
 
@@ -85,10 +86,16 @@ def _inputs(features: Features, seed: int) -> tuple[Features, np.ndarray]:
     """Standardised, cut features, and which training states a round takes: few enough, or each several times."""
     scaled = standardise(features)
     kept = np.random.default_rng(seed).permutation(len(features.train))[:MAX_TRAIN_STATES]
+    cut = (
+        np.clip(part, -LARGEST_DEVIATION, LARGEST_DEVIATION)
+        for part in (scaled.train[kept], scaled.validation, scaled.test)
+    )
+    inputs = in_row_space(Features(*cut))
     steps = -(-len(kept) // BATCH)
-    kept = np.tile(kept, -(-LEAST_STEPS // steps))
-    parts = (scaled.train[kept], scaled.validation, scaled.test)
-    return Features(*(np.clip(part, -LARGEST_DEVIATION, LARGEST_DEVIATION).astype(np.float32) for part in parts)), kept
+    times = -(-LEAST_STEPS // steps)
+    train = np.tile(inputs.train, (times, 1))
+    parts = (part.astype(np.float32) for part in (train, inputs.validation, inputs.test))
+    return Features(*parts), np.tile(kept, times)
 
 
 def _settings(states: int, seed: int) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from geozoo.hyper.fitting import Features, Prediction, standardise
+from geozoo.hyper.fitting import Features, Prediction, in_row_space, standardise
 
 if TYPE_CHECKING:
     from geozoo.hyper.fitting import FitPredict
@@ -24,11 +24,8 @@ def prepare_softmax(features: Features, seed: int) -> FitPredict:
     """
     from sklearn.linear_model import LogisticRegression
 
-    scaled = standardise(features)
+    scaled = in_row_space(standardise(features))
     train, validation, test = scaled.train, scaled.validation, scaled.test
-    if train.shape[0] < train.shape[1]:
-        basis = np.linalg.svd(train, full_matrices=False)[2].T
-        train, validation, test = train @ basis, validation @ basis, test @ basis
 
     def fit_predict(y_train: np.ndarray, y_validation: np.ndarray) -> Prediction:
         model = LogisticRegression(max_iter=100, tol=1e-3, warm_start=True, random_state=seed)
