@@ -1,15 +1,19 @@
 import json
 import re
+import sys
+from types import SimpleNamespace
 
 import pytest
 from typer import Typer
 from typer.testing import CliRunner
 
 from geozoo.cli.card import card
-from geozoo.cli.probe import probe
+from geozoo.cli.probe import FeatureName, probe
 from geozoo.cli.show import show
 from geozoo.errors import InputError
-from geozoo.store import create_zoo
+from geozoo.hyper.features import FEATURE_NAMES
+from geozoo.store import create_zoo, open_zoo
+from tests.support.encoders import FakeEncoder
 from tests.support.zoos import make_header, make_plan, make_zoo
 
 
@@ -80,6 +84,19 @@ def test_probe_on_another_zoo(url, tmp_path):
         run(probe, url, "--test-zoo", other, "--target", "test_accuracy", "--features", "stats", "--json")
     )
     assert table["test_zoo"] == "simulated"
+
+
+def test_probe_with_a_model_adds_its_embedding(url, monkeypatch):
+    layout = open_zoo(url).layout
+    encoder = FakeEncoder(layout, lambda weights: weights[:, :4])
+    opened = SimpleNamespace(open_model={"model-url": encoder}.get)
+    monkeypatch.setitem(sys.modules, "geozoo.hyper.trained", opened)
+    printed = run(probe, url, "--features", "stats", "--model", "model-url", "--target", "test_accuracy", "--json")
+    assert {row["features"] for row in json.loads(printed)["rows"]} == {"stats", "embedding"}
+
+
+def test_every_feature_set_can_be_named():
+    assert tuple(FeatureName) == FEATURE_NAMES
 
 
 @pytest.mark.parametrize(
