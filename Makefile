@@ -17,9 +17,11 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
 
-demo: $(STAMP) ## populate a zoo of 64 networks, probe it, write its card
+demo: $(STAMP) ## populate a zoo of 64 networks, learn an embedding of weights, probe both, write card and map
 	$(BIN)/geozoo populate zoos/digits_cnn.yaml --to $(DEMO)/digits_cnn
-	$(BIN)/geozoo probe $(DEMO)/digits_cnn
+	$(BIN)/geozoo train experiments/hyper/digits_small.yaml --set zoo=$(DEMO)/digits_cnn --to $(DEMO)/digits_small
+	$(BIN)/geozoo probe $(DEMO)/digits_cnn --features weights --features stats --model $(DEMO)/digits_small
+	$(BIN)/geozoo landscape $(DEMO)/digits_cnn --model $(DEMO)/digits_small -o $(DEMO)/digits_landscape.html
 	$(BIN)/geozoo card $(DEMO)/digits_cnn -o $(DEMO)/digits_cnn.html
 
 test: $(STAMP) ## run all tests (data sets found under GEOZOO_DATA are tested too)

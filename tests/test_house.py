@@ -27,7 +27,7 @@ REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "platform" / "geozoo"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 RECIPES = sorted((REPOSITORY / "zoos").glob("*.yaml"))
-READMES = ("README.md", "zoos/README.md", "cluster/README.md")
+READMES = ("README.md", "zoos/README.md", "experiments/hyper/README.md", "cluster/README.md")
 
 GROUND = {"errors"}
 MATERIALS = GROUND | {"nets", "datasets"}

@@ -11,7 +11,7 @@ from geozoo.cli.card import card
 from geozoo.cli.probe import FeatureName, probe
 from geozoo.cli.show import show
 from geozoo.errors import InputError
-from geozoo.hyper.features import FEATURE_NAMES
+from geozoo.hyper.probing.features import FEATURE_NAMES
 from geozoo.store import create_zoo, open_zoo
 from tests.support.encoders import FakeEncoder
 from tests.support.zoos import make_header, make_plan, make_zoo

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from rich.console import Console
 
-from geozoo.hyper.decoded_scores import DecodedScores
-from geozoo.hyper.scores import Score
+from geozoo.hyper.decoding.decoded_scores import DecodedScores
+from geozoo.hyper.probing.scores import Score
 from geozoo.report.decoded_view import COLUMNS, caption, markdown_table, table_lines, terminal_table
 
 GOOD = DecodedScores(

@@ -7,7 +7,7 @@ import pytest
 
 from geozoo.hyper.analysis.landscape import Analysis
 from geozoo.hyper.analysis.variance import SeedSplit
-from geozoo.hyper.targets import Target
+from geozoo.hyper.probing.targets import Target
 from geozoo.report.landscape import render_landscape
 from geozoo.report.landscape_maps import _colours
 from geozoo.report.landscape_sections import (

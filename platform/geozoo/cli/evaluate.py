@@ -25,7 +25,7 @@ def evaluate(
 ) -> None:
     """Decode held-out members and score what comes out, beside trivial decoders."""
     from geozoo.cli.steps import step_progress
-    from geozoo.hyper.evaluate import evaluate_models
+    from geozoo.hyper.decoding.evaluate import evaluate_models
     from geozoo.hyper.trained import open_model
     from geozoo.report.decoded_view import caption, layers_markdown, layers_table, markdown_table, terminal_table
     from geozoo.store import open_zoo

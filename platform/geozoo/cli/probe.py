@@ -81,9 +81,9 @@ def probe(
     from geozoo.cli.probe_print import print_curves, print_full_table, print_table
     from geozoo.cli.steps import step_progress
     from geozoo.errors import InputError
-    from geozoo.hyper.features import DEFAULT_FEATURES
-    from geozoo.hyper.labels import label_curves
-    from geozoo.hyper.probe import probe as run_probe
+    from geozoo.hyper.probing.features import DEFAULT_FEATURES
+    from geozoo.hyper.probing.labels import label_curves
+    from geozoo.hyper.probing.probe import probe as run_probe
     from geozoo.store import open_zoo
 
     if full and labels is not None:

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from geozoo.hyper.labels import LabelTable
-    from geozoo.hyper.table import ProbeTable
+    from geozoo.hyper.probing.labels import LabelTable
+    from geozoo.hyper.probing.table import ProbeTable
     from geozoo.report.probe_view import Cell
 
 

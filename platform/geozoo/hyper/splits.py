@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 
 from geozoo.errors import InputError
-from geozoo.hyper.targets import hyperparameters
+from geozoo.hyper.probing.targets import hyperparameters
 from geozoo.store import split_of
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from geozoo.report.words import describe_bytes, describe_checkpoints, describe_s
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from geozoo.hyper.states import Progress
-    from geozoo.hyper.table import ProbeTable
+    from geozoo.hyper.probing.states import Progress
+    from geozoo.hyper.probing.table import ProbeTable
     from geozoo.report.summary import ZooSummary
     from geozoo.store import Zoo
 
@@ -33,7 +33,7 @@ def render_card(zoo: Zoo, *, with_probe: bool = True, progress: Progress | None 
         zoo: an open zoo, finished or not.
         with_probe: compute what reads weights: a map, neighbours and the probe table; where the zoo cannot be probed
             the page says why.
-        progress: as in ``geozoo.hyper.probe.probe``.
+        progress: as in ``geozoo.hyper.probing.probe.probe``.
     """
     summary = summarise(zoo)
     table, why_no_probe = _probe(zoo, progress) if with_probe else (None, "")
@@ -60,8 +60,8 @@ def render_card(zoo: Zoo, *, with_probe: bool = True, progress: Progress | None 
 
 def _probe(zoo: Zoo, progress: Progress | None) -> tuple[ProbeTable | None, str]:
     """The probe table, or why there is none."""
-    from geozoo.hyper.features import DEFAULT_FEATURES, MAX_FLAT_PARAMETERS
-    from geozoo.hyper.probe import probe
+    from geozoo.hyper.probing.features import DEFAULT_FEATURES, MAX_FLAT_PARAMETERS
+    from geozoo.hyper.probing.probe import probe
 
     narrow = zoo.header.num_parameters <= MAX_FLAT_PARAMETERS
     try:
@@ -116,7 +116,7 @@ def key_figures(summary: ZooSummary) -> list[tuple[str, str]]:
 
 def draw_pictures(zoo: Zoo, summary: ZooSummary) -> list[Picture]:
     """The figures of a zoo with at least one committed member."""
-    from geozoo.hyper.states import chance_level
+    from geozoo.hyper.probing.states import chance_level
     from geozoo.report.figures import draw_accuracy, draw_effects, draw_gap
 
     metrics, last = zoo.metrics, zoo.checkpoints[-1]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from geozoo.hyper.decoded_scores import over_seeds
-from geozoo.hyper.scores import Score
+from geozoo.hyper.decoding.decoded_scores import over_seeds
+from geozoo.hyper.probing.scores import Score
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rich.table import Table
 
-    from geozoo.hyper.decoded_scores import DecodedScores, Spread
+    from geozoo.hyper.decoding.decoded_scores import DecodedScores, Spread
 
 NOTHING = "–"
 

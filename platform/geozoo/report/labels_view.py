@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from geozoo.hyper.features import TITLES
+from geozoo.hyper.probing.features import TITLES
 from geozoo.report.probe_view import (
     describe_constant,
     describe_floor,
@@ -18,7 +18,7 @@ from geozoo.report.probe_view import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from geozoo.hyper.labels import LabelRow, LabelTable
+    from geozoo.hyper.probing.labels import LabelRow, LabelTable
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from geozoo.hyper.analysis.findings import HomogeneityRow, Landscape
     from geozoo.hyper.analysis.maps import Map
-    from geozoo.hyper.targets import Target
+    from geozoo.hyper.probing.targets import Target
 
 PALETTE = (BLUE, ORANGE, "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")  # of Okabe and Ito
 SHORT = {"weights": "weights W", "stats": "statistics s(W)", "embedding": "embedding"}

@@ -11,7 +11,7 @@ from geozoo.hyper.analysis.findings import FINAL
 from geozoo.hyper.analysis.sample import SPACES
 from geozoo.hyper.analysis.similarity import mean_by_group
 from geozoo.hyper.analysis.surface import STEPS
-from geozoo.hyper.targets import varying_hyperparameters
+from geozoo.hyper.probing.targets import varying_hyperparameters
 from geozoo.report.landscape_maps import draw_homogeneity, draw_maps, draw_trajectories
 from geozoo.report.landscape_networks import draw_barriers, draw_effects, draw_similarity, draw_surfaces
 from geozoo.report.page import Picture

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from geozoo.hyper.features import TITLES
-from geozoo.hyper.table import best, chosen
+from geozoo.hyper.probing.features import TITLES
+from geozoo.hyper.probing.table import best, chosen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from geozoo.hyper.fitting import Kind
-    from geozoo.hyper.scores import Score
-    from geozoo.hyper.table import ProbeRow, ProbeTable
+    from geozoo.hyper.probing.fitting import Kind
+    from geozoo.hyper.probing.scores import Score
+    from geozoo.hyper.probing.table import ProbeRow, ProbeTable
 
 LOWEST = -100.0
 

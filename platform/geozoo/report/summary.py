@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from geozoo.hyper.targets import hyperparameters, varying_hyperparameters
+from geozoo.hyper.probing.targets import hyperparameters, varying_hyperparameters
 from geozoo.report.words import describe_values
 
 if TYPE_CHECKING:

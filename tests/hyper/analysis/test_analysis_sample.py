@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from geozoo.hyper.analysis.sample import draw_members, read_sample, spread_evenly, standardise
-from geozoo.hyper.states import read_population
+from geozoo.hyper.probing.states import read_population
 from geozoo.weights.statistics import layer_statistics
 from tests.support.zoos import make_zoo
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from geozoo.hyper.analysis.similarity import Similarity
     from geozoo.hyper.analysis.surface import Surface
     from geozoo.hyper.analysis.variance import MainEffect, SeedSplit
-    from geozoo.hyper.states import Population
+    from geozoo.hyper.probing.states import Population
     from geozoo.store import Zoo
 
 FINAL, OVER_EPOCHS = "final", "all"

@@ -17,8 +17,8 @@ from geozoo.hyper.analysis.sample import SPACES, draw_members, read_sample, spre
 from geozoo.hyper.analysis.similarity import compare_members
 from geozoo.hyper.analysis.surface import random_surface, trajectory_surface
 from geozoo.hyper.analysis.variance import main_effects, split_by_seed
-from geozoo.hyper.states import read_population
-from geozoo.hyper.targets import RESULTS, varying_hyperparameters
+from geozoo.hyper.probing.states import read_population
+from geozoo.hyper.probing.targets import RESULTS, varying_hyperparameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from geozoo.hyper.analysis.barrier import Align, Barrier
     from geozoo.hyper.analysis.sample import Embed, Sample
     from geozoo.hyper.analysis.similarity import Similarity
-    from geozoo.hyper.states import Progress
+    from geozoo.hyper.probing.states import Progress
     from geozoo.store import Zoo
 
 TRACED, MAX_TRACED = 6, 8

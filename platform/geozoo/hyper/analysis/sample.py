@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from geozoo.hyper.features import MAX_FLAT_PARAMETERS
-from geozoo.hyper.targets import Target, collect_targets
+from geozoo.hyper.probing.features import MAX_FLAT_PARAMETERS
+from geozoo.hyper.probing.targets import Target, collect_targets
 from geozoo.weights.statistics import layer_statistics
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from geozoo.hyper.states import Population, Progress
+    from geozoo.hyper.probing.states import Population, Progress
     from geozoo.store import Zoo
 
 Embed = Callable[["NDArray[np.float32]"], "NDArray[Any]"]

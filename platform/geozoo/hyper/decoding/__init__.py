@@ -1,0 +1,1 @@
+"""Decoded networks: what they answer, and their scores beside trivial decoders."""

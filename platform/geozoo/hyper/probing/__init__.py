@@ -1,0 +1,1 @@
+"""Property prediction: features of weights, readouts, and the probes that score them on held-out members."""
