@@ -10,8 +10,9 @@ from nfn.layers import HNPLinear
 
 from geozoo.errors import InputError, NetworkError
 from geozoo.hyper.probing.equivariant import EquivariantSettings, fit_equivariant
+from geozoo.hyper.probing.fitting import Features
 from geozoo.hyper.probing.invariant import InvariantNetwork
-from geozoo.hyper.probing.readouts import Features, prepare_ridge
+from geozoo.hyper.probing.ridge import prepare_ridge
 from geozoo.hyper.probing.targets import Target
 from geozoo.weights.layers import LayerBatch, from_layers, to_layers
 from geozoo.weights.statistics import layer_statistics
@@ -121,7 +122,7 @@ def test_it_finds_a_property_that_a_ridge_on_raw_weights_does_not(fitted):
     rows = [targets[0].present for _, targets in parts]
     values = [targets[0].values[known] for (_, targets), known in zip(parts, rows, strict=True)]
     features = Features(*(weights[known] for (weights, _), known in zip(parts, rows, strict=True)))
-    ridge = prepare_ridge(features, 0)(values[0], values[1])[0]
+    ridge = prepare_ridge(features, 0)(values[0], values[1]).test
     predicted = fitted(features.test)
 
     def r2(guess):
