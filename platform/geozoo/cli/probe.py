@@ -15,6 +15,7 @@ class FeatureName(StrEnum):
     pca = "pca"
     stats = "stats"
     spectral = "spectral"
+    equivariant = "equivariant"
     embedding = "embedding"
 
 
@@ -48,8 +49,8 @@ def probe(
     features: Annotated[
         list[FeatureName] | None,
         typer.Option(
-            help="Flat weights, their principal components, layer statistics, spectral measures, or the embedding of a "
-            "model; repeat for several.",
+            help="Flat weights, their principal components, layer statistics, spectral measures, weights in an "
+            "equivariant network trained end to end, or the embedding of a model; repeat for several.",
             show_default="weights and stats",
         ),
     ] = None,

@@ -246,3 +246,18 @@ def test_seeds_used_again_are_mentioned_unless_split_by(tmp_path):
 def test_a_split_by_cell_is_scored(zoo):
     table = probe(zoo, features=["stats"], targets=["test_accuracy"], split="cell")
     assert table.split_members == {"train": 42, "validation": 9, "test": 9}
+
+
+def test_a_network_trained_end_to_end_is_one_more_column(tmp_path):
+    """A property that only the product of layers tells: the equivariant network stands beside the other readouts."""
+    zoo, _ = make_zoo(tmp_path / "zoo", members=40)
+    table = probe(zoo, features=("stats", "equivariant"), targets=("test_accuracy", "init"))
+    trained = [row for row in table.rows if row.features == "equivariant"]
+    assert {(row.target, row.selection) for row in trained} == {(row.target, row.selection) for row in table.rows}
+    beside = {(row.target, row.selection): row for row in table.rows if row.features == "stats"}
+    for row in trained:
+        assert (row.family, row.readout) == ("end to end", "end to end")
+        assert row.score.value is not None
+        counts = (row.train_states, row.validation_states, row.test_states, row.test_members)
+        other = beside[row.target, row.selection]
+        assert counts == (other.train_states, other.validation_states, other.test_states, other.test_members)

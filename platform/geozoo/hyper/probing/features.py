@@ -89,8 +89,11 @@ FEATURE_SETS: dict[str, FeatureSet] = {
         FeatureSet("pca", "principal components", flat_weights, fit_principal_components, flat=True),
         FeatureSet("stats", "layer statistics", lambda weights, layout: layer_statistics(weights, layout)[0]),
         FeatureSet("spectral", "spectral measures", lambda weights, layout: spectral_measures(weights, layout)[0]),
+        FeatureSet("equivariant", "equivariant network", flat_weights, flat=True),
     )
 }
+EQUIVARIANT = "equivariant"
+"""The weights as a network sees them that is trained end to end; no other readout is fitted on them."""
 EMBEDDING = "embedding"
 FEATURE_NAMES = (*FEATURE_SETS, EMBEDDING)
 TITLES = {record.name: record.title for record in FEATURE_SETS.values()} | {EMBEDDING: "embedding"}

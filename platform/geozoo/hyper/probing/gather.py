@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geozoo.errors import InputError
 from geozoo.hyper.probing.collect import Source, collect_states
-from geozoo.hyper.probing.features import find_feature_sets
+from geozoo.hyper.probing.features import EQUIVARIANT, find_feature_sets
 from geozoo.hyper.probing.states import read_population
 from geozoo.hyper.splits import PARTS
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from geozoo.hyper.probing.states import Population, ProbeStates, Progress
     from geozoo.hyper.splits import SplitBy
     from geozoo.store import Zoo
+    from geozoo.weights.wiring import Wiring
 
 FEW_MEMBERS = 20
 
@@ -63,10 +64,11 @@ def gather(
         sources.append(Source(test_zoo, read_population(test_zoo, split), PARTS[2:]))
     if encoder is not None:
         _refuse_seen_members(encoder, sources, split)
+    wiring = _wiring(zoo) if EQUIVARIANT in features else None
     states, constant = collect_states(sources, feature_sets, targets, seed, progress)
     populations = tuple(source.population for source in sources)
     return Gathered(
-        states=states,
+        states=replace(states, wiring=wiring),
         populations=populations,
         constant=constant,
         split_members={
@@ -77,6 +79,19 @@ def gather(
             f"{sum(len(population.members) for population in populations)} members of zoo {zoo.header.name!r} are too "
             f"few to probe: by {split} they leave a part of the split empty; populate more."
         ),
+    )
+
+
+def _wiring(zoo: Zoo) -> Wiring:
+    """How the layers of a zoo's network follow each other; refused where they are no plain row."""
+    from geozoo.weights.wiring import network_wiring
+
+    images = zoo.header.dataset
+    return network_wiring(
+        zoo.header.recipe["network"]["name"],
+        channels=images["channels"],
+        size=images["size"],
+        classes=len(images["classes"]),
     )
 
 

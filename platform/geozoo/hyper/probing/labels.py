@@ -229,7 +229,7 @@ def _row(key: tuple[str, str, int], fits: list[tuple[Fit, float | None]]) -> Lab
         features=key[1],
         labels=key[2],
         scores=tuple(score for _, score in fits),
-        readouts=tuple(fit.readout.title for fit, _ in fits),
+        readouts=tuple(fit.readout for fit, _ in fits),
         floor=float(np.mean([fit.floor for fit, _ in fits])),
     )
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from geozoo.hyper.splits import SplitBy
     from geozoo.nets.layout import Layout
     from geozoo.store import Zoo
+    from geozoo.weights.wiring import Wiring
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -37,7 +38,7 @@ class ProbeStates:
 
     ``features`` maps a feature set's name to ``[n, columns]``; ``member`` numbers the members; ``part`` is ``train``,
     ``validation``, ``test`` or empty (not used) and the same for all states of a member; ``selections`` maps each
-    selection to a mask.
+    selection to a mask; ``wiring`` is that of the networks, where one is trained on their weights end to end.
     """
 
     features: Mapping[str, np.ndarray]
@@ -45,6 +46,7 @@ class ProbeStates:
     part: np.ndarray
     targets: Sequence[Target]
     selections: Mapping[Selection, np.ndarray]
+    wiring: Wiring | None = None
 
 
 @dataclass(frozen=True)
