@@ -21,4 +21,8 @@ class FakeEncoder:
     embed: Callable[[np.ndarray], np.ndarray]
     train_members: frozenset[str] = frozenset()
     split_by: str = "member"
-    zoo_digest_or_name: str = "simulated"
+
+    def encoder_of(self, layout: Layout) -> FakeEncoder:
+        """Itself, as a trained model of one layout would."""
+        assert layout == self.layout
+        return self
