@@ -69,7 +69,7 @@ def test_ctrl_c_leaves_a_clean_store_and_says_how_to_go_on(undisturbed: str, tmp
     url = str(tmp_path / "zoo")
     driver = runs.start_populate(url)
     assert runs.wait_until(lambda: runs.training_workers(driver.pid))
-    assert runs.wait_until(lambda: press_ctrl_c(driver), every=4)
+    assert runs.wait_until(lambda: press_ctrl_c(driver), every=1)
     _, complaints = driver.communicate(timeout=120)
     assert driver.returncode == 130, complaints
     assert "run the same command again" in complaints

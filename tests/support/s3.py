@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 READY_SECONDS = 90
+START_ATTEMPTS = 3
 BUCKET = "zoos"
 KEY, SECRET = "simulated-key", "simulated-secret"
 
@@ -118,7 +119,14 @@ def _client(server: S3Server) -> Any:
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """One S3 server for the whole session, started when first asked for, with the ``AWS_*`` variables set to it."""
-    with pytest.MonkeyPatch.context() as patch, serve_s3(tmp_path_factory.mktemp("s3")) as server:
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        for attempt in range(START_ATTEMPTS):
+            try:
+                server = stack.enter_context(serve_s3(tmp_path_factory.mktemp("s3")))
+                break
+            except RuntimeError:  # a free port was taken by somebody else before the server had it
+                if attempt == START_ATTEMPTS - 1:
+                    raise
         for name, value in server.environment.items():
             patch.setenv(name, value)
         yield server
