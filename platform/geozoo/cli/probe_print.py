@@ -24,7 +24,7 @@ def print_table(table: ProbeTable, name: str) -> None:
     blocks = []
     for selection in shown:
         block = _table(f"Properties read from the weights of {name}: {selection}")
-        block.add_column("target")
+        block.add_column("target", no_wrap=True)
         for title in column_titles(table):
             block.add_column(title, justify="right")
         block.add_column("floor", justify="right")
@@ -62,7 +62,7 @@ def print_curves(table: LabelTable, name: str) -> None:
     from geozoo.report.labels_view import curve_lines, curves_caption
 
     block = _table(f"Properties read from the weights of few labelled members of {name}")
-    block.add_column("target")
+    block.add_column("target", no_wrap=True)
     block.add_column("features")
     for labels in table.labels:
         block.add_column(f"{labels} labels", justify="right")
