@@ -10,6 +10,8 @@ from geozoo.recipe.load import parse_document
 from geozoo.training.loop import Watch, fit
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from geozoo.training.distributed import World
 
 TREE: dict[str, Any] = {
@@ -51,3 +53,10 @@ def first_epoch(world: World, chosen: HyperExperiment) -> dict[str, Any]:
         "module": state.module,
         "gradients": {name: value.grad for name, value in parameters.items() if value.grad is not None},
     }
+
+
+def write_experiment(folder: Path, zoo: str, **sections: Any) -> str:
+    """The path of a file of `experiment`, with the same arguments."""
+    path = folder / "experiment.yaml"
+    path.write_text(experiment(zoo, **sections).model_dump_json())
+    return str(path)

@@ -49,6 +49,7 @@ def train(
     from geozoo.cli.progress import console, epoch_progress
     from geozoo.errors import InputError
     from geozoo.hyper.experiment import load_experiment
+    from geozoo.hyper.sources import located
     from geozoo.hyper.trained import open_model
     from geozoo.store import open_location, refuse_unsafe_endpoint
     from geozoo.training.curves import curves, run_folder
@@ -58,7 +59,7 @@ def train(
         raise InputError(f"--local and {other} exclude each other: give one.")
     if not local and to.startswith("memory://"):
         raise InputError(f"{to!r} is visible to one process only: add --local, or train to a folder or s3:// URL.")
-    chosen = load_experiment(experiment, overrides or ())
+    chosen = located(load_experiment(experiment, overrides or ()))
     location = open_location(to)
     refuse_unsafe_endpoint(location)
     folder = run_folder(chosen.name)

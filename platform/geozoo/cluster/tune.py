@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
 from ray.tune.logger import TBXLoggerCallback
 
+from geozoo.cluster.environment import QUIET_TUNE, environment
 from geozoo.cluster.preflight import refuse_unreachable_nodes, warm_up_nodes
 from geozoo.cluster.trainable import CohortTrainable
 from geozoo.populate import Work, pending_cohorts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from geozoo.datasets import ImageSet
@@ -64,7 +63,7 @@ def populate_with_tune(zoo: Zoo, images: ImageSet, on_work: Callable[[Work], Non
         tune.with_parameters(CohortTrainable, url=zoo.url, images=images),
         trial_resources(zoo.header.engine, ray.cluster_resources()),
     )
-    with _quiet_tune():
+    with environment(QUIET_TUNE):
         tuner = tune.Tuner(
             trainable,
             param_space={"cohort": tune.grid_search(pending_cohorts(zoo))},
@@ -86,23 +85,6 @@ def populate_with_tune(zoo: Zoo, images: ImageSet, on_work: Callable[[Work], Non
 def trial_resources(engine: str, cluster: Mapping[str, float]) -> dict[str, float]:
     """One core a trial, since the parallelism is that of cohorts; and a GPU for ``torch`` where the cluster has any."""
     return {"cpu": 1, "gpu": 1} if engine == "torch" and cluster.get("GPU", 0) >= 1 else {"cpu": 1}
-
-
-@contextmanager
-def _quiet_tune() -> Iterator[None]:
-    """Keep Tune to what is used here: no CSV and JSON per trial, progress and Ctrl-C are the driver's."""
-    wanted = {
-        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-        "TUNE_DISABLE_SIGINT_HANDLER": "1",
-        "RAY_AIR_NEW_OUTPUT": "0",
-    }
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
 
 
 def _last_line(error: BaseException) -> str:

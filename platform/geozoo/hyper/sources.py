@@ -11,7 +11,7 @@ from geozoo.hyper.aligned import Alignment
 from geozoo.hyper.splits import split_members
 from geozoo.hyper.stream import ZooStates
 from geozoo.nets import find_network
-from geozoo.store import open_zoo
+from geozoo.store import open_location, open_zoo
 from geozoo.store.selection import Selection, select_states
 
 if TYPE_CHECKING:
@@ -32,6 +32,11 @@ def open_zoos(experiment: HyperExperiment) -> list[Zoo]:
             f"experiment {experiment.name!r} names no zoo: add --set zoo=URL with the URL of a populated one."
         )
     return [open_zoo(url) for url in experiment.zoo]
+
+
+def located(experiment: HyperExperiment) -> HyperExperiment:
+    """The experiment with zoos whose URLs mean the same in every working directory."""
+    return experiment.model_copy(update={"zoo": tuple(open_location(url).url for url in experiment.zoo)})
 
 
 def select_part(zoo: Zoo, part: Split, settings: StatesSettings) -> ZooStates:
