@@ -16,6 +16,7 @@ from geozoo.cli.populate import populate
 from geozoo.cli.probe import probe
 from geozoo.cli.show import show
 from geozoo.cli.train import train
+from geozoo.cli.tune import tune
 from geozoo.cli.verify import verify
 from geozoo.errors import GeozooError
 
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (populate, show, probe, card, landscape, train, evaluate, verify, gc):
+for command in (populate, show, probe, card, landscape, train, tune, evaluate, verify, gc):
     app.command()(command)
 
 

@@ -129,12 +129,12 @@ def _train_here(zoo: Zoo, images: ImageSet, on_work: Callable[[Work], None], add
 
 def _train_on_ray(zoo: Zoo, images: ImageSet, on_work: Callable[[Work], None], address: str | None) -> dict[str, str]:
     from geozoo.cli.progress import console
-    from geozoo.cluster.session import ray_session
+    from geozoo.cluster.session import ray_session, results_only
     from geozoo.cluster.tune import populate_with_tune
     from geozoo.training.curves import run_folder
 
     folder = run_folder(zoo.header.name)
-    with ray_session(address) as dashboard:
+    with results_only(), ray_session(address) as dashboard:
         say = console().print
         say(f"dashboard: {dashboard or 'not running'}; curves: tensorboard --logdir {folder}")
         return populate_with_tune(zoo, images, on_work, folder)

@@ -99,11 +99,11 @@ def _run(
             run_experiment(experiment, url, World(), Watch(on_epoch))
             return
         from geozoo.cluster.preflight import refuse_unreachable_nodes
-        from geozoo.cluster.session import ray_session
+        from geozoo.cluster.session import ray_session, results_only
         from geozoo.cluster.train import train_with_ray
 
         check(experiment)  # before workers start, which are started again when they fail
-        with ray_session(address):
+        with results_only(), ray_session(address):
             refuse_unreachable_nodes(url)
             run = partial(run_experiment, experiment, url)
             train_with_ray(run, folder, on_epoch, workers=workers, gpus_per_worker=gpus_per_worker)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import socket
-from contextlib import contextmanager
+import sys
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING
 
 import ray
@@ -40,6 +41,13 @@ def ray_session(address: str | None) -> Iterator[str | None]:
         yield _dashboard(context)
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def results_only() -> Iterator[None]:
+    """Keep standard output for results: Ray prints there that a worker died; in here that goes to standard error."""
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 def _refuse_silent_address(address: str | None) -> None:

@@ -14,6 +14,7 @@ from ray.util.queue import Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from geozoo.cluster.environment import environment
+from geozoo.cluster.failures import last_line
 from geozoo.cluster.shares import even_share
 from geozoo.errors import GeozooError, StoreLostError, TrainingError
 from geozoo.training.distributed import World
@@ -144,10 +145,10 @@ def _plain(error: TrainingFailedError) -> GeozooError:
     """One sentence about the error of a job whose workers died too often."""
     causes = _causes(error)
     lost = next((one for one in causes if isinstance(one, StoreLostError)), None)
-    lines = [line.strip() for line in str((causes or [error])[0]).splitlines() if line.strip()]
+    cause = last_line((causes or [error])[0]).rstrip(".")
     return lost or TrainingError(
-        f"the workers failed {MAX_FAILURES + 1} times without a new epoch ({lines[-1].rstrip('.')}): "
-        "see what ended them, and run the same command again to go on."
+        f"the workers failed {MAX_FAILURES + 1} times without a new epoch ({cause}): see what ended them, and run the "
+        "same command again to go on."
     )
 
 

@@ -9,6 +9,7 @@ from ray import tune
 from ray.tune.logger import TBXLoggerCallback
 
 from geozoo.cluster.environment import QUIET_TUNE, environment
+from geozoo.cluster.failures import last_line
 from geozoo.cluster.preflight import refuse_unreachable_nodes, warm_up_nodes
 from geozoo.cluster.trainable import CohortTrainable
 from geozoo.populate import Work, pending_cohorts
@@ -79,14 +80,9 @@ def populate_with_tune(zoo: Zoo, images: ImageSet, on_work: Callable[[Work], Non
         )
         results = tuner.fit()
     outcomes = [results[trial] for trial in range(len(results))]
-    return {(one.config or {})["cohort"]: _last_line(one.error) for one in outcomes if one.error is not None}
+    return {(one.config or {})["cohort"]: last_line(one.error) for one in outcomes if one.error is not None}
 
 
 def trial_resources(engine: str, cluster: Mapping[str, float]) -> dict[str, float]:
     """One core a trial, since the parallelism is that of cohorts; and a GPU for ``torch`` where the cluster has any."""
     return {"cpu": 1, "gpu": 1} if engine == "torch" and cluster.get("GPU", 0) >= 1 else {"cpu": 1}
-
-
-def _last_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
 
 from geozoo.errors import InputError
 from geozoo.hyper.models import find_model
 from geozoo.hyper.models.options import ModelOptions  # noqa: TC001  (pydantic reads the annotation)
+from geozoo.hyper.search import Search, check_search
 from geozoo.recipe.describe import describe_errors
 from geozoo.recipe.load import load_document
 from geozoo.recipe.model import Origin
@@ -101,7 +102,10 @@ def _model_options(value: Any) -> Any:
 
 
 class HyperExperiment(Frozen):
-    """One hyper-representation, described completely; ``zoo`` lists the URLs that it learns from."""
+    """One hyper-representation, described completely; ``zoo`` lists the URLs that it learns from.
+
+    ``search`` is read by ``geozoo tune`` alone.
+    """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=80)
     title: str = ""
@@ -114,7 +118,14 @@ class HyperExperiment(Frozen):
     optimizer: OptimizerSettings = OptimizerSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     training: TrainingSettings
+    search: Search | None = None
     provenance: Origin = Origin()
+
+    @model_validator(mode="after")
+    def _check_search(self) -> HyperExperiment:
+        if self.search is not None:
+            check_search(self, self.search)
+        return self
 
 
 def load_experiment(path: str | Path, overrides: Iterable[str] = ()) -> HyperExperiment:

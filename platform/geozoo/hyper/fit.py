@@ -127,7 +127,7 @@ def _within_limit(states: ZooStates, max_weight: float | None) -> ZooStates:
 
 def _identity(experiment: HyperExperiment, zoos: list[Zoo], train: list[ZooStates]) -> str:
     """What a checkpoint must agree in: all settings but notes and where the zoos lie, and the states learned from."""
-    tree = experiment.model_dump(mode="json", exclude={"title": True, "provenance": True, "zoo": True})
+    tree = experiment.model_dump(mode="json", exclude={"title", "provenance", "zoo", "search"})
     tree["zoos"] = [zoo.header.sha256 for zoo in zoos]
     tree["states"] = [len(states) for states in train]
     return json.dumps(tree, sort_keys=True)
