@@ -53,7 +53,14 @@ def serve_s3(folder: Path) -> Iterator[S3Server]:
     data.mkdir()
     command = [
         *(str(Path(sys.executable).with_name("weed")), "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-dir={data}"),
-        *("-s3", f"-s3.port={ports[0]}", f"-s3.config={config}", f"-master.port={ports[1]}"),
+        *(
+            "-s3",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            f"-s3.port={ports[0]}",
+            f"-s3.config={config}",
+            f"-master.port={ports[1]}",
+        ),
         *(f"-volume.port={ports[2]}", f"-filer.port={ports[3]}", "-volume.max=20", "-master.volumeSizeLimitMB=64"),
     ]
     with (folder / "log.txt").open("wb") as log:
