@@ -50,7 +50,10 @@ def test_a_model_of_another_kind_takes_the_fields_that_are_given() -> None:
         ({"axes": {"training.epochs": {"kind": "choice", "values": [1]}}}, "training.epochs is one for all trials"),
         ({"axes": {"optimizer.lr": {"kind": "uniform", "low": -1.0, "high": 1.0}}}, "axes names optimizer.lr: .*-1.0"),
         ({"axes": {"optimizer.lr": {"kind": "log_uniform", "low": 0.0, "high": 1.0}}}, "0 has no logarithm"),
-        ({"axes": {"model.latent": {"kind": "uniform", "low": 8.0, "high": 16.0}}}, "axes names model.latent"),
+        (
+            {"axes": {"model.latent": {"kind": "uniform", "low": 8.0, "high": 16.0}}},
+            "axes names model.latent: .*list whole numbers, with kind choice",
+        ),
         ({"axes": {"model.latent": {"kind": "choice", "values": [-1, 0]}}}, "axes names model.latent: .*-1"),
         ({"axes": {"optimizer.lr": {"kind": "normal"}}}, "kind is 'normal'"),
         ({"axes": {"loss.contrast": LR}}, "loss decides what validation_loss measures"),

@@ -71,18 +71,21 @@ def check_search(experiment: HyperExperiment, search: Search) -> None:
     """
     for field, axis in search.axes.items():
         if part := _named(field, _FIXED):
-            raise ValueError(f"axes names {field}, but {part} is one for all trials: leave it out")
+            raise ValueError(f"search.axes names {field}, but {part} is one for all trials: leave it out")
         if part := _named(field, _MEASURED_BY[search.metric]):
             raise ValueError(
-                f"axes names {field}, but {part} decides what {search.metric} measures, so that trials could not be "
-                "compared: leave it out, or choose another metric"
+                f"search.axes names {field}, but {part} decides what {search.metric} measures, so that trials could "
+                "not be compared: leave it out, or choose another metric"
             )
         refusals = [refusal for value in _tried(axis) if (refusal := _refusal(experiment, field, value))]
         if refusals and (not isinstance(axis, Choice) or len(refusals) == len(axis.values)):
-            raise ValueError(f"axes names {field}: {refusals[0]}")
+            hint = "; list whole numbers, with kind choice" if "integer" in refusals[0] else ""
+            raise ValueError(f"search.axes names {field}: {refusals[0]}{hint}")
     term = search.metric.removeprefix("validation_")
     if (term == "contrast" and not experiment.loss.contrast) or (term == "behaviour" and not experiment.loss.behaviour):
-        raise ValueError(f"metric {search.metric} is no term of the loss: give loss.{term}, or choose another metric")
+        raise ValueError(
+            f"search.metric {search.metric} is no term of the loss: give loss.{term}, or choose another metric"
+        )
 
 
 def _refusal(experiment: HyperExperiment, field: str, value: str | float) -> str | None:
