@@ -72,7 +72,10 @@ def test_a_killed_search_goes_on_and_a_finished_one_grows(address: str, tmp_path
         "model.latent": {"kind": "choice", "values": [3, 4]},
     }
     file = write_experiment(
-        tmp_path, zoo, training={"epochs": EPOCHS, "batch_size": 2}, search={"axes": axes, "trials": TRIALS}
+        tmp_path,
+        zoo,
+        training={"epochs": EPOCHS, "batch_size": 2, "precision": "float64"},
+        search={"axes": axes, "trials": TRIALS},
     )
     url = str(tmp_path / "search")
     command = ("tune", file, "--to", url, "--concurrent", "2")
