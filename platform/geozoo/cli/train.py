@@ -117,12 +117,10 @@ def _report(model: TrainedModel, seconds: float, as_json: bool) -> None:
     from geozoo.cli.progress import console
 
     history = model.card.history
-    kept = next((record for record in history if record["epoch"] == model.card.best_epoch), history[-1])
+    kept = history[model.card.best_epoch - 1]
     if as_json:
         outcome = {"url": model.url, "epochs": len(history), "seconds": round(seconds, 1), "kept": kept}
         typer.echo(json_module.dumps(outcome))
         return
-    console().print(
-        f"trained {len(history)} epochs in {seconds:.0f} s; kept epoch {model.card.best_epoch or len(history)}."
-    )
+    console().print(f"trained {len(history)} epochs in {seconds:.0f} s; kept epoch {model.card.best_epoch}.")
     typer.echo(model.url)

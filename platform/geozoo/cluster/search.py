@@ -115,7 +115,7 @@ def search_with_tune(
 def halving(experiment: HyperExperiment, known: Sequence[Trial]) -> ASHAScheduler:
     """Successive halving over the epochs of an experiment that has seen the values of known trials."""
     epochs = experiment.training.epochs
-    first = min(epochs, max(math.ceil(epochs / REDUCTION**2), experiment.training.validate_every))
+    first = math.ceil(epochs / REDUCTION**2)
     scheduler = ASHAScheduler(
         time_attr=EPOCH,
         metric=OBJECTIVE,

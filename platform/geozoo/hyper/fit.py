@@ -17,7 +17,7 @@ from geozoo.hyper.system import HyperSystem, Query
 from geozoo.hyper.trained import LearnedZoo, ModelCard, empty_codec, save_model
 from geozoo.store import open_location
 from geozoo.training.draws import derived_seed
-from geozoo.training.loop import LOSS, VALIDATION, Job, fit
+from geozoo.training.loop import Job, best_epoch, fit
 
 if TYPE_CHECKING:
     from geozoo.hyper.experiment import HyperExperiment
@@ -107,13 +107,6 @@ def train_model(prepared: Prepared, world: World, location: Location, watch: Wat
     if world.is_first:
         save_model(location, _card(prepared, state), prepared.system.codec)
     return state
-
-
-def best_epoch(history: list[dict[str, float]]) -> int:
-    """The epoch with the least validation loss, the first of equals; 0 where there is none."""
-    key = f"{VALIDATION}{LOSS}"
-    scored = [(record[key], int(record["epoch"])) for record in history if key in record]
-    return min(scored)[1] if scored else 0
 
 
 def _query(zoo: Zoo, dtype: torch.dtype, world: World) -> Query:

@@ -57,8 +57,7 @@ class Networks:
     @classmethod
     def of(cls, zoo: Zoo) -> Self:
         """The networks of a zoo."""
-        data = zoo.header.dataset
-        return cls(zoo.header.recipe["network"]["name"], data["channels"], data["size"], len(data["classes"]))
+        return cls(**zoo.header.network)
 
     def logits(self, weights: Tensor, activations: Activations, images: Tensor) -> Tensor:
         """What every member answers to every image: ``[n, q, classes]``.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Metric = Literal["validation_loss", "validation_structure", "validation_contrast", "validation_behaviour"]
 
-_FIXED = ("name", "title", "kind", "zoo", "provenance", "search", "training.epochs", "training.validate_every")
+_FIXED = ("name", "title", "kind", "zoo", "provenance", "search", "training.epochs")
 _STATES = ("states", "augmentation.permute")
 _MEASURED_BY: dict[str, tuple[str, ...]] = {
     "validation_loss": ("loss", "augmentation.target", "training.batch_size", *_STATES),

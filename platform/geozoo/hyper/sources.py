@@ -10,7 +10,6 @@ from geozoo.errors import InputError
 from geozoo.hyper.aligned import Alignment
 from geozoo.hyper.splits import split_members
 from geozoo.hyper.stream import ZooStates
-from geozoo.nets import find_network
 from geozoo.store import open_location, open_zoo
 from geozoo.store.selection import Selection, select_states
 
@@ -92,10 +91,4 @@ def zoo_symmetry(zoo: Zoo) -> Symmetry:
     """The permutation symmetry of a zoo's network."""
     from geozoo.weights.symmetry import network_symmetry
 
-    dataset = zoo.header.dataset
-    return network_symmetry(
-        find_network(zoo.header.recipe["network"]["name"]).name,
-        channels=dataset["channels"],
-        size=dataset["size"],
-        classes=len(dataset["classes"]),
-    )
+    return network_symmetry(**zoo.header.network)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from geozoo.store import Location
 
 MODEL_NAME, WEIGHTS_NAME = "model.json", "model.safetensors"
-FORMAT = 1
 _CHUNK_SCALARS = 2_000_000
 
 
@@ -49,7 +48,7 @@ class ModelCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: int = FORMAT
+    format: Literal[1] = 1
     experiment: HyperExperiment
     zoos: tuple[LearnedZoo, ...]
     history: tuple[dict[str, float], ...]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from geozoo.errors import DamagedZooError, InputError
-from geozoo.hyper.fit import best_epoch
 from geozoo.hyper.sources import open_zoos
 from geozoo.hyper.trained import MODEL_NAME, WEIGHTS_NAME
 from geozoo.recipe.sampled import Scalar
 from geozoo.store import open_location
+from geozoo.training.loop import best_epoch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,8 +115,7 @@ def best_trial(trials: Sequence[Trial]) -> Trial | None:
 
 def kept_value(history: Sequence[dict[str, float]], metric: str) -> float | None:
     """The metric of the epoch whose weights a run keeps, ``None`` before there is one."""
-    best = best_epoch(list(history))
-    return history[best - 1][metric] if best else None
+    return history[best_epoch(history) - 1].get(metric) if history else None
 
 
 def write_results(location: Location, trials: Sequence[Trial], metric: str) -> Trial | None:

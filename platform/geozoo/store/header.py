@@ -57,6 +57,13 @@ class ZooHeader(BaseModel):
         """Length of a member's flat weight vector."""
         return num_parameters(self.layout)
 
+    @property
+    def network(self) -> dict[str, Any]:
+        """Which network the members are: ``name``, ``channels``, ``size`` and ``classes``, as `geozoo.nets` asks."""
+        images = self.dataset
+        name, classes = self.recipe["network"]["name"], len(images["classes"])
+        return {"name": name, "channels": images["channels"], "size": images["size"], "classes": classes}
+
     def dumps(self) -> bytes:
         """The bytes of ``zoo.json``, a pure function of the content."""
         return sealed.dumps(self.model_dump(mode="json"))

@@ -141,24 +141,13 @@ class Zoo:
         return {slot.name: torch.from_numpy(vector[slot.span].reshape(slot.shape).copy()) for slot in self.layout}
 
     def module(self, member: str | int, epoch: int) -> torch.nn.Module:
-        """A member as a network in evaluation mode, ready to run.
-
-        The network is built from ``recipe["network"]["name"]`` and the data set's ``channels``, ``size`` and
-        ``classes``.
-        """
+        """A member as a network in evaluation mode, ready to run."""
         import torch
 
         from geozoo.nets import build_network, load_flat
 
-        dataset, plan = self.header.dataset, self.members.iloc[int(self._rows(member)[0])]
-        module = build_network(
-            self.header.recipe["network"]["name"],
-            channels=dataset["channels"],
-            size=dataset["size"],
-            classes=len(dataset["classes"]),
-            activation=plan["activation"],
-            dropout=float(plan["dropout"]),
-        )
+        plan = self.members.iloc[int(self._rows(member)[0])]
+        module = build_network(**self.header.network, activation=plan["activation"], dropout=float(plan["dropout"]))
         load_flat(module, torch.from_numpy(self.states(member, epoch)[0]), self.layout)
         return module.eval()
 

@@ -18,7 +18,7 @@ from geozoo.training.optimizers import make_optimizer, make_schedule
 from geozoo.weights.draws import RowDraws
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from geozoo.store import Location
     from geozoo.training.distributed import World
@@ -73,10 +73,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Watch:
-    """Who is told: ``on_epoch`` with the record of every finished epoch, ``on_step`` with steps done and in all."""
+    """Who is told: ``on_epoch`` with the record of every finished epoch."""
 
     on_epoch: Callable[[dict[str, float]], None] = lambda record: None
-    on_step: Callable[[int, int], None] = lambda done, total: None
 
 
 def fit(job: Job, world: World, location: Location | None = None, watch: Watch | None = None) -> Checkpoint:
@@ -98,7 +97,7 @@ def fit(job: Job, world: World, location: Location | None = None, watch: Watch |
     state = (load_checkpoint(location, job.identity, world.device) if location else None) or Checkpoint(job.identity)
     run.restore(state)
     while not state.finished:
-        record = run.epoch(state.epoch, watch)
+        record = run.epoch(state.epoch)
         state = run.checkpoint(state, record)
         if location is not None and world.is_first:
             save_checkpoint(location, state)
@@ -106,6 +105,12 @@ def fit(job: Job, world: World, location: Location | None = None, watch: Watch |
     if state.best is not None:
         job.system.load_state_dict(state.best)
     return state
+
+
+def best_epoch(history: Sequence[Mapping[str, float]]) -> int:
+    """The epoch with the least validation loss (training loss where nothing is validated), the first of equals."""
+    key = f"{VALIDATION}{LOSS}" if f"{VALIDATION}{LOSS}" in history[0] else LOSS
+    return min((record[key], int(record["epoch"])) for record in history)[1]
 
 
 class _Run:
@@ -119,8 +124,7 @@ class _Run:
             ids = [torch.device(world.device)] if world.device.startswith("cuda") else None
             self.wrapped = nn.parallel.DistributedDataParallel(self.system, device_ids=ids, forward_sync_buffers=False)
         self.optimizer = make_optimizer(self.system, job.optimizer)
-        self.total_steps = job.settings.epochs * len(job.train)
-        self.schedule = make_schedule(self.optimizer, job.schedule, self.total_steps)
+        self.schedule = make_schedule(self.optimizer, job.schedule, job.settings.epochs * len(job.train))
 
     def restore(self, state: Checkpoint) -> None:
         """Continue from a checkpoint that has an epoch."""
@@ -130,10 +134,10 @@ class _Run:
         self.optimizer.load_state_dict(state.optimizer)
         self.schedule.load_state_dict(state.schedule)
 
-    def epoch(self, number: int, watch: Watch) -> dict[str, float]:
+    def epoch(self, number: int) -> dict[str, float]:
         """Train one epoch and validate; the record of both."""
         started = time.perf_counter()
-        terms, waited = self._train(number, watch)
+        terms, waited = self._train(number)
         trained = time.perf_counter() - started
         record = {"epoch": float(number + 1), **terms}
         if not math.isfinite(record[LOSS]):
@@ -141,8 +145,7 @@ class _Run:
                 f"the training loss of epoch {number + 1} is {record[LOSS]}: lower optimizer.lr, or look for states "
                 "that are not finite."
             )
-        last = number + 1 == self.job.settings.epochs
-        if self.job.validation is not None and (last or (number + 1) % self.job.settings.validate_every == 0):
+        if self.job.validation is not None:
             record |= {f"{VALIDATION}{name}": value for name, value in self._validate(self.job.validation).items()}
         self.schedule.after_epoch(record[LOSS])
         seconds = time.perf_counter() - started
@@ -155,11 +158,8 @@ class _Run:
     def checkpoint(self, before: Checkpoint, record: dict[str, float]) -> Checkpoint:
         """The checkpoint after an epoch: keeps the weights of the least validation loss, decides whether to stop."""
         history = [*before.history, record]
-        key = f"{VALIDATION}{LOSS}" if self.job.validation is not None else LOSS
-        scores = [(one[key], int(one["epoch"])) for one in history if key in one]
         module = {name: tensor.detach().clone() for name, tensor in self.system.state_dict().items()}
-        best_epoch = min(scores)[1] if scores else 0
-        patience, epoch = self.job.settings.patience, before.epoch + 1
+        best, patience, epoch = best_epoch(history), self.job.settings.patience, before.epoch + 1
         return Checkpoint(
             identity=self.job.identity,
             epoch=epoch,
@@ -167,11 +167,11 @@ class _Run:
             optimizer=self.optimizer.state_dict(),
             schedule=self.schedule.state_dict(),
             history=history,
-            best=module if best_epoch == epoch else before.best,
-            finished=epoch >= self.job.settings.epochs or (patience is not None and epoch - best_epoch >= patience),
+            best=module if best == epoch else before.best,
+            finished=epoch >= self.job.settings.epochs or (patience is not None and epoch - best >= patience),
         )
 
-    def _train(self, number: int, watch: Watch) -> tuple[dict[str, float], float]:
+    def _train(self, number: int) -> tuple[dict[str, float], float]:
         self.system.train()
         sums = _Sums(self.world.device)
         batches = iter(self.job.train.epoch(number))
@@ -184,14 +184,11 @@ class _Run:
                 return sums.means(), waited
             self._step(batch, sums, "train", number, step)
             step += 1
-            watch.on_step(number * len(self.job.train) + step, self.total_steps)
 
     def _step(self, batch: Batch, sums: _Sums, *place: int | str) -> None:
         terms = self._terms(self.wrapped, batch, *place)
         self.optimizer.zero_grad(set_to_none=True)
         (terms[LOSS] * self.world.size).backward()  # the wrapper averages over workers
-        if self.job.settings.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.system.parameters(), self.job.settings.clip_norm)
         self.optimizer.step()
         self.schedule.after_step()
         sums.add(terms, batch.total)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -93,13 +92,4 @@ def make_schedule(optimizer: torch.optim.Optimizer, settings: ScheduleSettings, 
     if settings.name == "onecycle":
         rates = [group["lr"] for group in optimizer.param_groups]
         return _EveryStep(lr_scheduler.OneCycleLR(optimizer, rates, total_steps=total_steps))
-    warmup = math.ceil(settings.warmup * total_steps)
-
-    def factor(step: int) -> float:
-        if settings.name == "constant":
-            return 1.0
-        if step < warmup:
-            return (step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total_steps - warmup)))
-
-    return _EveryStep(lr_scheduler.LambdaLR(optimizer, factor))
+    return _EveryStep(lr_scheduler.ConstantLR(optimizer, factor=1.0, total_iters=0))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from geozoo.recipe.space import Count, Fraction, Frozen, NonNegative, Positive, Seed
 
@@ -26,12 +24,11 @@ class ScheduleSettings(Frozen):
     """How the learning rate moves.
 
     ``onecycle`` is `torch.optim.lr_scheduler.OneCycleLR` (cosine, 30 % rise, from lr/25, to lr/250,000), stepped after
-    every batch; ``cosine`` rises linearly over ``warmup`` of all steps and falls to 0 along a half cosine; ``plateau``
-    multiplies by 0.3 where the training loss has not improved for 10 epochs (`ReduceLROnPlateau`).
+    every batch; ``plateau`` multiplies by 0.3 where the training loss has not improved for 10 epochs
+    (`ReduceLROnPlateau`).
     """
 
-    name: Literal["constant", "onecycle", "cosine", "plateau"] = "constant"
-    warmup: Fraction = 0.05
+    name: Literal["constant", "onecycle", "plateau"] = "constant"
 
 
 class TrainingSettings(Frozen):
@@ -40,7 +37,7 @@ class TrainingSettings(Frozen):
     ``epochs`` is at most how often the training samples are seen; training ends before where the validation loss has
     not improved for ``patience`` epochs. ``precision`` ``bfloat16`` computes under autocast and keeps weights and
     updates in float32; float64 is for proofs. The model that is kept is that of the epoch with the least validation
-    loss. ``validate_every`` epochs the validation loss is taken, and at the end.
+    loss.
     """
 
     epochs: Count
@@ -48,5 +45,3 @@ class TrainingSettings(Frozen):
     precision: Literal["float32", "float64", "bfloat16"] = "float32"
     seed: Seed = 0
     patience: Count | None = None
-    validate_every: Count = 1
-    clip_norm: Annotated[float | None, Field(gt=0)] = None

@@ -106,9 +106,7 @@ def weight_matching(zoo: Zoo) -> Align:
     from geozoo.weights.alignment import align
     from geozoo.weights.symmetry import network_symmetry
 
-    data = zoo.header.dataset
-    shape = {"channels": data["channels"], "size": data["size"], "classes": len(data["classes"])}
-    symmetry = network_symmetry(zoo.header.recipe["network"]["name"], **shape)
+    symmetry = network_symmetry(**zoo.header.network)
 
     def match(weights: NDArray[np.float32], reference: NDArray[np.float32]) -> NDArray[np.float32]:
         return align(torch.from_numpy(weights), torch.from_numpy(reference), symmetry).numpy()

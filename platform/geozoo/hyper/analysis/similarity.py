@@ -37,26 +37,18 @@ class Similarity:
     images: int
 
 
-def linear_cka(first: NDArray[Any], second: NDArray[Any]) -> float:
-    """Linear CKA of activations ``[n, p]`` and ``[n, q]`` to the same n images (Kornblith et al. 2019, equation 5).
+def cka_matrix(grams: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Linear CKA of every pair (Kornblith et al. 2019, equation 5): m `unit_gram` give ``[m, m]``, in [0, 1].
 
-    ``||Y'X||² / (||X'X|| ||Y'Y||)`` of centred columns; NaN where either does not vary. It is biased upwards where
-    there are more features than images.
+    ``||Y'X||² / (||X'X|| ||Y'Y||)`` of centred columns X and Y; NaN where either does not vary. It is biased upwards
+    where there are more features than images.
     """
-    return float(cka_matrix([first, second])[0, 1])
+    stacked = np.stack(grams)
+    return np.clip(stacked @ stacked.T, 0, 1)
 
 
-def cka_matrix(activations: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
-    """Linear CKA of every pair: m activations ``[n, p_i]`` to the same images give ``[m, m]``.
-
-    Works on the centred Gram matrices ``[n, n]``, one product for all pairs.
-    """
-    grams = np.stack([_unit_gram(np.asarray(one, dtype=np.float64).reshape(len(one), -1)) for one in activations])
-    return np.asarray(grams @ grams.T)
-
-
-def _unit_gram(activations: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The Gram matrix of centred activations as a vector of length one; NaN where they do not vary."""
+def unit_gram(activations: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The Gram matrix of centred activations ``[n, p]`` as a vector of length one; NaN where they do not vary."""
     centred = activations - activations.mean(axis=0)
     gram = (centred @ centred.T).ravel()
     norm = np.linalg.norm(gram)
@@ -97,9 +89,9 @@ def compare_members(zoo: Zoo, members: Sequence[str], epoch: int, data: ImageSet
     for member in members:
         outputs = layer_outputs(zoo.module(member, epoch), inputs)
         for name, output in outputs.items():
-            grams.setdefault(name, []).append(_unit_gram(output.flatten(1).double().numpy()))
+            grams.setdefault(name, []).append(unit_gram(output.flatten(1).double().numpy()))
         predictions.append(outputs[LOGITS].argmax(dim=1).numpy())
-    cka = {name: np.clip(np.stack(units) @ np.stack(units).T, 0, 1) for name, units in grams.items()}
+    cka = {name: cka_matrix(units) for name, units in grams.items()}
     return Similarity(tuple(members), cka, agreement_matrix(np.stack(predictions)), shown)
 
 

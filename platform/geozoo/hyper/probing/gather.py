@@ -86,13 +86,7 @@ def _wiring(zoo: Zoo) -> Wiring:
     """How the layers of a zoo's network follow each other; refused where they are no plain row."""
     from geozoo.weights.wiring import network_wiring
 
-    images = zoo.header.dataset
-    return network_wiring(
-        zoo.header.recipe["network"]["name"],
-        channels=images["channels"],
-        size=images["size"],
-        classes=len(images["classes"]),
-    )
+    return network_wiring(**zoo.header.network)
 
 
 def _refuse_seen_members(encoder: Encoder, sources: Sequence[Source], split: str) -> None:
