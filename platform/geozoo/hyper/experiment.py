@@ -79,7 +79,8 @@ class LossSettings(Frozen):
 
     ``structure`` is the reconstruction error: ``plain`` mean squares; ``layers_by_weight`` and ``layers_alike`` divide
     every layer by its standard deviation over the training states and weigh weights or layers alike (Schuerholt et
-    al., 2022); ``batch`` normalises by mean and deviation in the batch, for heterogeneous zoos.
+    al., 2022); ``batch`` normalises by mean and deviation in the batch, for
+    heterogeneous zoos (of several workers, in the rows of each: there they are not one worker).
     """
 
     contrast: Share = 0.05
