@@ -68,7 +68,7 @@ def weights_of(url: str, number: int) -> bytes:
 def test_a_killed_search_goes_on_and_a_finished_one_grows(address: str, tmp_path: Path) -> None:
     zoo = make_zoo(tmp_path / "zoo", members=40, cohorts=2, checkpoints=(0, 1))[0].url
     axes = {
-        "optimizer.lr": {"kind": "log_uniform", "low": 1e-4, "high": 1e-1},
+        "optimizer.lr": {"kind": "log_uniform", "low": 1e-4, "high": 1e-3},  # at 3e-2 rounding grows to percents
         "model.latent": {"kind": "choice", "values": [3, 4]},
     }
     file = write_experiment(
@@ -114,7 +114,7 @@ def test_a_killed_search_goes_on_and_a_finished_one_grows(address: str, tmp_path
     alone = with_settings(load_experiment(file), best.settings, "it")
     run_experiment(alone, str(tmp_path / "alone"), World(), Watch())
     losses = [record["validation_loss"] for record in open_model(tmp_path / "alone").card.history]
-    assert [record["validation_loss"] for record in model.card.history] == pytest.approx(losses, rel=1e-3)
+    assert [record["validation_loss"] for record in model.card.history] == pytest.approx(losses, rel=1e-4)
     assert model.card.experiment == alone
 
     again = geozoo(*command, "--json")
