@@ -27,7 +27,18 @@ def _from_module(name: str, *arguments: Any) -> None:
     importlib.import_module(f"tests.benchmarks.{name}").measure(*arguments)
 
 
-ORDINARY = ("engines", "compiling", "populating", "streaming", "reading", "loading", "weight_data", "gpu", "scale_1000")
+ORDINARY = (
+    "engines",
+    "compiling",
+    "populating",
+    "streaming",
+    "reading",
+    "loading",
+    "weight_data",
+    "data_wait",
+    "gpu",
+    "scale_1000",
+)
 BENCHMARKS: dict[str, Callable[[], None]] = {
     **{name: partial(_from_module, name) for name in ORDINARY if not name.startswith("scale")},
     **{f"scale_{members}": partial(_from_module, "scale", members) for members in (1_000, 10_000, 50_000)},

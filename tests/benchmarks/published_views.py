@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from geozoo.weights.draws import RowDraws
 from geozoo.weights.permutation import draw_permutations, permute
 
 if TYPE_CHECKING:
@@ -26,10 +25,10 @@ _CHUNK = 500
 def write_data_set(path: Path, weights: Tensor, symmetry: Symmetry, permutations: int) -> None:
     """Pickle a list of state vectors and ``permutations`` lists of where each of their scalars comes from."""
     indices: list[list[int]] = []
-    draws = RowDraws.of(torch.Generator().manual_seed(0), _CHUNK)
+    generator = torch.Generator().manual_seed(0)
     places = torch.arange(weights.shape[1], dtype=torch.float64).expand(_CHUNK, -1)
     while len(indices) < permutations:
-        indices += permute(places, symmetry, draw_permutations(symmetry, draws)).long().tolist()
+        indices += permute(places, symmetry, draw_permutations(symmetry, _CHUNK, generator)).long().tolist()
     with path.open("wb") as file:
         pickle.dump({"data_in": [state.clone() for state in weights], "permutations": indices[:permutations]}, file)
 
