@@ -3,13 +3,16 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from geozoo.hyper.analysis.landscape import Analysis
+from geozoo.hyper.analysis.similarity import Similarity
 from geozoo.hyper.analysis.variance import SeedSplit
 from geozoo.hyper.probing.targets import Target
 from geozoo.report.landscape import render_landscape
 from geozoo.report.landscape_maps import _colours
+from geozoo.report.landscape_networks import draw_similarity
 from geozoo.report.landscape_sections import (
     barriers_section,
     homogeneity_section,
@@ -119,3 +122,11 @@ def test_many_numbers_are_coloured_by_tenths():
     edges = drawn["norm"].boundaries
     shares = np.histogram(100 * values[50:], edges[1:])[0] / 100
     assert np.allclose(shares, 0.1, atol=0.02)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3, 4])
+def test_similarity_is_drawn_for_any_number_of_layers(layers: int) -> None:
+    matrix = np.array([[1.0, 0.5], [0.5, 1.0]])
+    similarity = Similarity(("a", "b"), {f"layer {number}": matrix for number in range(layers)}, matrix, 10)
+    figure = draw_similarity(similarity, pd.Series({"a": 1.0, "b": 0.0}), "accuracy")
+    assert figure.count("<image") >= layers + 1

@@ -52,10 +52,11 @@ def draw_similarity(similarity: Similarity, values: pd.Series[Any], title: str) 
             axes.set_title(name)
             axes.spines[:].set_visible(False)
             _label_groups(axes, ordered)
-        for axes in list(grid.flat)[len(matrices) :]:
+        panels, spare = list(grid.flat)[: len(matrices)], list(grid.flat)[len(matrices) :]
+        for axes in spare:
             axes.remove()
         figure.supxlabel(f"members by {title}", fontsize=9)
-        figure.colorbar(drawn, ax=grid[:, -1].tolist(), fraction=0.05, label="similarity")
+        figure.colorbar(drawn, ax=panels, fraction=0.05, label="similarity")
         return to_svg(figure)
 
 
