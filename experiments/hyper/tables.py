@@ -12,13 +12,17 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import fields
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from geozoo.hyper.decoding.decoded_scores import DecodedScores
 from geozoo.hyper.probing.features import TITLES
+from geozoo.hyper.probing.labels import LabelRow, LabelTable
 from geozoo.hyper.probing.scores import Score
 from geozoo.report.decoded_view import caption, layers_markdown, markdown_table
+from geozoo.report.labels_view import curve_lines
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parent / "RESULTS.md"
@@ -129,11 +133,11 @@ def slides_table(zoo: str) -> str:
     names = [TITLES["weights"], TITLES["stats"], next(name for name in found if name.startswith(EMBEDDING))]
     lines = [["W / s(W) / E_cD", *SLIDES_COLUMNS], ["---"] * 5]
     for title, target in {"Epoch": "epoch", "Accuracy": "test_accuracy"}.items():
-        rows = {name: as_published(found[name][0][target, "all"]) for name in names}
-        values = {name: round(100 * row["score"]["value"], 1) for name, row in rows.items() if row}
-        cells = [f"**{value}**" if value == max(values.values()) else f"{value}" for value in values.values()]
-        lines.append([f"{title}, ours", " / ".join(cells), "", "", ""])
-        lines.append([f"{title}, published", *SLIDES[title]])
+        runs = [[as_published(run[target, "all"]) for run in found[name]] for name in names]
+        values = [round(100 * fmean(row["score"]["value"] for row in rows if row), 1) for rows in runs]
+        cells = [f"**{value}**" if value == max(values) else f"{value}" for value in values]
+        lines.append([f"{title}, here", " / ".join(cells), "", "", ""])
+        lines.append([f"{title}, slides", *SLIDES[title]])
     return _markdown(lines)
 
 
@@ -142,31 +146,16 @@ def labels_table(zoo: str) -> str:
     path = RESULTS / f"{zoo}_labels.json"
     if not path.is_file():
         return ""
-    table = json.loads(path.read_text())
-    by_target: dict[str, dict[str, dict[int, Row]]] = defaultdict(lambda: defaultdict(dict))
-    for row in table["rows"]:
-        by_target[row["target"]][TITLES[row["features"]]][row["labels"]] = row
-    lines = [["property", "features", *(f"{count} labelled" for count in table["labels"])]]
+    values = json.loads(path.read_text())
+    names = {field.name for field in fields(LabelRow)}
+    rows = [{name: value for name, value in row.items() if name in names} for row in values["rows"]]
+    table = LabelTable(**{**values, "rows": [LabelRow(**row) for row in rows]})
+    lines = [["property", "features", *(f"{count} labelled" for count in table.labels)]]
     lines.append(["---"] * len(lines[0]))
-    for target, by_features in by_target.items():
-        best = {
-            count: max((rows[count]["mean"] for rows in by_features.values() if _has_mean(rows, count)), default=None)
-            for count in table["labels"]
-        }
-        for title, rows in by_features.items():
-            cells = [_label_cell(rows[count], best[count]) if _has_mean(rows, count) else "–" for count in best]
-            lines.append([target.replace("_", " "), title, *cells])
+    for line in curve_lines(table):
+        cells = [f"**{text}**" if is_best else text for text, is_best in line.cells]
+        lines.append([line.target, line.features, *cells])
     return _markdown(lines)
-
-
-def _has_mean(rows: dict[int, Row], count: int) -> bool:
-    return count in rows and rows[count]["mean"] is not None
-
-
-def _label_cell(row: Row, best: float | None) -> str:
-    value = f"{row['mean']:.2f}"
-    text = value if row["spread"] is None else f"{value} ± {row['spread']:.2f}"
-    return f"**{text}**" if best is not None and value == f"{best:.2f}" else text
 
 
 def _markdown(lines: list[list[str]]) -> str:

@@ -22,3 +22,15 @@ def test_the_summaries_in_the_readme_are_those_of_the_page() -> None:
             cells = line.split("|")
             shown = "|".join(cell for place, cell in enumerate(cells[2:-1], start=2) if place != left_out)
             assert shown in readme, (zoo, line)
+
+
+def test_the_other_tables_in_the_readme_are_those_of_the_page() -> None:
+    readme = (FOLDER / "README.md").read_text()
+    tables = runpy.run_path(str(FOLDER / "tables.py"))
+    for line in tables["slides_table"]("mnist_unterthiner_1k").splitlines()[2:]:
+        assert line.replace("|  ", "| ").rstrip(" |") in readme, line
+    final = tables["decoded_tables"]("mnist_cnn_1k").partition("All epochs")[0]
+    for decoder in ("mnist_small", "mnist_small_behaviour"):
+        row = next(line for line in final.splitlines() if line.startswith(f"| {decoder} |"))
+        for cell in row.split("|")[2:7]:
+            assert f"|{cell}|" in readme, (decoder, cell)
