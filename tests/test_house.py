@@ -34,7 +34,8 @@ MATERIALS = GROUND | {"nets", "datasets"}
 PLANNING = MATERIALS | {"recipe"}
 MAKING = PLANNING | {"population", "store", "weights"}
 TRAINING = MAKING | {"training"}
-USING = TRAINING | {"populate", "hyper"}
+SEEING = GROUND | {"recipe", "store"}
+USING = TRAINING | {"populate", "hyper", "eo", "ssl"}
 ARROWS = {
     "errors": set(),
     "nets": GROUND,
@@ -46,6 +47,8 @@ ARROWS = {
     "populate": MAKING,
     "training": MAKING,
     "hyper": TRAINING,
+    "eo": SEEING,
+    "ssl": TRAINING | {"eo"},
     "cluster": USING,
     "report": USING,
     "cli": USING | {"cluster", "report", "__init__"},

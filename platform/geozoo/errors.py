@@ -5,6 +5,7 @@
     │   ├── RecipeError                    a recipe or an override is wrong
     │   ├── DataNotFoundError (FileNotFoundError)
     │   ├── DataCorruptError               a file of an image set is damaged
+    │   ├── BandError                      a sensor or a band does not exist or is not there
     │   ├── NetworkError                   a network does not exist or does not fit
     │   ├── ZooNotFoundError (FileNotFoundError)
     │   ├── ZooMismatchError               the zoo there was made from something else
@@ -44,6 +45,10 @@ class DataNotFoundError(InputError, FileNotFoundError):
 
 class DataCorruptError(InputError):
     """A file of an image set is damaged."""
+
+
+class BandError(InputError):
+    """A sensor or a band does not exist, or the data do not have it."""
 
 
 class NetworkError(InputError):

@@ -1,0 +1,1 @@
+"""Earth-observation data: bands by name, readers, validators, the chip store, samplers."""

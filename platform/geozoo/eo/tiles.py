@@ -1,0 +1,243 @@
+"""Tiles: co-located rasters of one place, as a reader finds them; opened only when pixels are asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geozoo.eo.bands import find_sensor, select_bands
+from geozoo.errors import DataCorruptError, DataNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+IGNORE = 255
+"""The class code of pixels that count for nothing."""
+
+
+@dataclass(frozen=True)
+class BandFile:
+    """Where one band lies: band ``index`` (from 1) of a raster file, or of the image in a row of a Parquet file."""
+
+    path: str
+    index: int = 1
+    row: int | None = None
+
+    def __str__(self) -> str:
+        return self.path if self.row is None else f"{self.path} (row {self.row})"
+
+
+@dataclass(frozen=True)
+class Raster:
+    """The bands that one sensor saw of a place.
+
+    Attributes:
+        sensor: a name in `geozoo.eo.bands.SENSORS`.
+        bands: names, one for each of ``files``.
+        files: where each band lies; bands may have different resolutions.
+        offset: added to the numbers of the file where they are not nodata, as the product's metadata ask for.
+        baseline: processing baseline as ``"05.09"``, None where nothing tells it.
+    """
+
+    sensor: str
+    bands: tuple[str, ...]
+    files: tuple[BandFile, ...]
+    offset: int = 0
+    baseline: str | None = None
+
+    @classmethod
+    def of_file(cls, sensor: str, path: str | os.PathLike[str], bands: Sequence[str], **facts: Any) -> Raster:
+        """All bands in one file, in the order of ``bands``."""
+        files = tuple(BandFile(str(path), number) for number in range(1, len(bands) + 1))
+        return cls(sensor, tuple(bands), files, **facts)
+
+    @property
+    def nodata(self) -> float | None:
+        """The number that stands for "nothing measured"."""
+        return find_sensor(self.sensor).nodata
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One place: its rasters by modality (``s1``, ``s2``, ``rgb``, ``mask``), and what is said about it.
+
+    Attributes:
+        id: unique in its collection.
+        rasters: all on the same ground.
+        scene: what it was cut from; tiles of one scene are alike and never split between training and test.
+        labels: class numbers of the whole tile; none where it has only a ``mask``.
+        split: the part that the data set itself puts it in.
+        date: of the acquisition, ``YYYY-MM-DD``.
+        recode: class number of each code in the file of its ``mask``; codes beyond become `IGNORE`.
+    """
+
+    id: str
+    rasters: Mapping[str, Raster]
+    scene: str
+    labels: tuple[int, ...] = ()
+    split: str | None = None
+    date: str | None = None
+    recode: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What a reader found: tiles in a fixed order, and the names of their classes."""
+
+    name: str
+    tiles: tuple[Tile, ...]
+    classes: tuple[str, ...] = ()
+    multilabel: bool = False
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Size in pixels and place on the ground; ``crs`` and ``transform`` are None where a file has no place."""
+
+    height: int
+    width: int
+    crs: Any = None
+    transform: Any = None
+
+    def bounds(self, window: Window | None = None) -> tuple[float, float, float, float] | None:
+        """West, south, east, north in the units of the CRS."""
+        if self.transform is None:
+            return None
+        part = window or Window(0, 0, self.height, self.width)
+        corners = [
+            self.transform * (column, row)
+            for row in (part.row, part.row + part.height)
+            for column in (part.column, part.column + part.width)
+        ]
+        xs, ys = zip(*corners, strict=True)
+        return min(xs), min(ys), max(xs), max(ys)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of pixels of the finest grid of a tile."""
+
+    row: int
+    column: int
+    height: int
+    width: int
+
+
+def grid_of(raster: Raster) -> Grid:
+    """The finest grid among the bands of a raster.
+
+    Raises:
+        DataNotFoundError: a file is missing.
+        DataCorruptError: it cannot be opened.
+    """
+    grids = [_grid(file) for file in dict.fromkeys(BandFile(file.path, 1, file.row) for file in raster.files)]
+    return max(grids, key=lambda grid: grid.height)
+
+
+def read_raster(
+    raster: Raster,
+    bands: Sequence[str] | None = None,
+    window: Window | None = None,
+    *,
+    grid: Grid | None = None,
+    categorical: bool = False,
+) -> NDArray[Any]:
+    """Pixels ``[bands, height, width]`` in the type of the file, coarser bands brought to the finest grid.
+
+    Resampling is bilinear, as in TorchGeo's BigEarthNet, and nearest where numbers are class codes. The offset of the
+    processing baseline is added, and results below 0 become 1, so that 0 keeps meaning nodata.
+
+    Raises:
+        BandError: a band is not there.
+        DataNotFoundError: a file is missing.
+        DataCorruptError: it cannot be read.
+    """
+    names = raster.bands if bands is None else tuple(bands)
+    places = select_bands(raster.bands, names, str(raster.files[0]))
+    whole = grid or grid_of(raster)
+    part = window or Window(0, 0, whole.height, whole.width)
+    if len({(raster.files[place].path, raster.files[place].row) for place in places}) == 1:
+        pixels = _read(
+            raster.files[places[0]], [raster.files[place].index for place in places], whole, part, categorical
+        )
+    else:
+        pixels = np.concatenate(
+            [_read(raster.files[place], [raster.files[place].index], whole, part, categorical) for place in places]
+        )
+    return _with_offset(pixels, raster) if raster.offset else pixels
+
+
+def _with_offset(pixels: NDArray[Any], raster: Raster) -> NDArray[Any]:
+    shifted = np.maximum(pixels.astype(np.int32) + raster.offset, 1)
+    if raster.nodata is not None:
+        shifted[pixels == raster.nodata] = raster.nodata
+    return shifted.astype(pixels.dtype)
+
+
+def _read(file: BandFile, indexes: list[int], whole: Grid, part: Window, categorical: bool) -> NDArray[Any]:
+    from rasterio.enums import Resampling
+    from rasterio.windows import Window as Rectangle
+
+    with _opened(file) as source:
+        down, right = source.height / whole.height, source.width / whole.width
+        rectangle = Rectangle(part.column * right, part.row * down, part.width * right, part.height * down)
+        resampling = Resampling.nearest if categorical else Resampling.bilinear
+        pixels: NDArray[Any] = source.read(
+            indexes, window=rectangle, out_shape=(len(indexes), part.height, part.width), resampling=resampling
+        )
+    return pixels
+
+
+def _grid(file: BandFile) -> Grid:
+    with _opened(file) as source:
+        placed = source.crs is not None
+        return Grid(source.height, source.width, source.crs, source.transform if placed else None)
+
+
+@contextlib.contextmanager
+def _opened(file: BandFile) -> Iterator[Any]:
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+
+    if file.row is None and not file.path.startswith("/vsi") and not os.path.exists(file.path):
+        raise DataNotFoundError(f"{file} is missing: restore it, or remove what refers to it")
+    try:
+        with (
+            warnings.catch_warnings(),
+            rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"),
+            contextlib.ExitStack() as stack,
+        ):
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            if file.row is None:
+                yield stack.enter_context(rasterio.open(file.path))
+            else:
+                memory = stack.enter_context(rasterio.MemoryFile(_encoded(file.path)[file.row]))
+                yield stack.enter_context(memory.open())
+    except RasterioIOError as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise DataCorruptError(f"{file} cannot be read ({reason}): fetch it again") from error
+
+
+@lru_cache(maxsize=4)
+def _encoded(path: str) -> list[bytes]:
+    """The encoded images of a Parquet file in the Hugging Face layout, kept: a file is asked row by row."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    try:
+        column = pq.read_table(path, columns=["image"], partitioning=None)["image"]
+        return list(pc.struct_field(column, "bytes").to_pylist())
+    except FileNotFoundError:
+        raise DataNotFoundError(f"{path} is missing: restore it, or remove what refers to it") from None
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise DataCorruptError(f"{path} cannot be read as Parquet ({reason}): fetch it again") from error

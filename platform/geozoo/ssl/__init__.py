@@ -1,0 +1,1 @@
+"""Self-supervised learning across sensors, its supervised baselines, and what small labelled sets make of it."""
