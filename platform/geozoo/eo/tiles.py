@@ -209,13 +209,10 @@ def _opened(file: BandFile) -> Iterator[Any]:
 
     if file.row is None and not file.path.startswith("/vsi") and not os.path.exists(file.path):
         raise DataNotFoundError(f"{file} is missing: restore it, or remove what refers to it")
+    # Images without a place are common; to catch the warning instead would not be safe among threads.
+    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
     try:
-        with (
-            warnings.catch_warnings(),
-            rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"),
-            contextlib.ExitStack() as stack,
-        ):
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), contextlib.ExitStack() as stack:
             if file.row is None:
                 yield stack.enter_context(rasterio.open(file.path))
             else:

@@ -14,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from geozoo.errors import DamagedZooError
+from geozoo.store.checksums import CRC_BYTES, seal, sealed_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 MAX_SHARD_BYTES = 64 * 2**20
 MAX_CHUNK_BYTES = 2**20
-
-_CRC_BYTES = 4
 
 Triple = tuple[int, int, int]
 Floats = np.ndarray[Any, np.dtype[Any]]
@@ -81,12 +80,12 @@ class Grid(BaseModel):
     @property
     def chunk_bytes(self) -> int:
         """Size of a stored chunk, crc included."""
-        return math.prod(self.chunk) * np.dtype(self.dtype).itemsize + _CRC_BYTES
+        return math.prod(self.chunk) * np.dtype(self.dtype).itemsize + CRC_BYTES
 
     @property
     def index_bytes(self) -> int:
         """Size of the index at the end of a shard: offset and length of each chunk, and a crc."""
-        return 16 * math.prod(self.chunks_per_shard) + _CRC_BYTES
+        return 16 * math.prod(self.chunks_per_shard) + CRC_BYTES
 
     def shard_key(self, member: int, checkpoint: int) -> str:
         """Key below the array of the shard that holds a state."""
@@ -140,17 +139,17 @@ def _encode_shard(grid: Grid, block: Floats) -> memoryview:
     for row, column in np.ndindex(along_members, along_checkpoints):
         members, checkpoints = row * grid.chunk[0], column * grid.chunk[1]
         part = block[members : members + grid.chunk[0], checkpoints : checkpoints + grid.chunk[1]]
-        chunk = rows[row, column, :-_CRC_BYTES].view(grid.little_endian).reshape(grid.chunk)
+        chunk = rows[row, column, :-CRC_BYTES].view(grid.little_endian).reshape(grid.chunk)
         if part.shape != grid.chunk:
             chunk[:] = np.nan
         chunk[: part.shape[0], : part.shape[1]] = part
-        _seal(rows[row, column])
+        seal(rows[row, column])
     index = shard[count * grid.chunk_bytes :]
     offsets = np.arange(count, dtype=np.uint64) * np.uint64(grid.chunk_bytes)
-    index[:-_CRC_BYTES].view("<u8").reshape(count, 2)[:] = np.stack(
+    index[:-CRC_BYTES].view("<u8").reshape(count, 2)[:] = np.stack(
         [offsets, np.full_like(offsets, grid.chunk_bytes)], 1
     )
-    _seal(index)
+    seal(index)
     return shard.data
 
 
@@ -177,22 +176,11 @@ def decode_chunk(data: Bytes, grid: Grid, name: str) -> np.ndarray[Any, Any]:
     return body.view(grid.little_endian).reshape(grid.chunk)
 
 
-def _seal(buffer: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
-    """Put the crc32c of what precedes them into the last four bytes."""
-    import google_crc32c
-
-    buffer[-_CRC_BYTES:].view("<u4")[0] = google_crc32c.value(buffer[:-_CRC_BYTES])
-
-
 def _checked(data: Bytes, size: int, what: str) -> np.ndarray[Any, Any]:
     """The bytes before a correct crc32c at the end of ``data``, as ``uint8``."""
-    import google_crc32c
-
-    buffer = np.frombuffer(data, dtype=np.uint8)
-    if len(buffer) == size:
-        body, crc = buffer[:-_CRC_BYTES], buffer[-_CRC_BYTES:]
-        if google_crc32c.value(body) == int(crc.view("<u4")[0]):
-            return body
-    raise DamagedZooError(
-        f"{what} is damaged: it is cut short or fails its checksum; run geozoo verify and restore it."
-    )
+    body = sealed_body(data, size)
+    if body is None:
+        raise DamagedZooError(
+            f"{what} is damaged: it is cut short or fails its checksum; run geozoo verify and restore it."
+        )
+    return body
