@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from geozoo.hyper.sources import align_states, reference_state, select_part
-from geozoo.hyper.stream import StateStream, read_ahead
+from geozoo.hyper.stream import StateStream
 from geozoo.training.distributed import World
+from geozoo.training.read_ahead import read_ahead
 from geozoo.weights.symmetry import permute
 from tests.support.experiments import experiment
 from tests.support.zoos import make_zoo

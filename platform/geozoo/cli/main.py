@@ -15,6 +15,7 @@ from geozoo.cli.landscape import landscape
 from geozoo.cli.populate import populate
 from geozoo.cli.probe import probe
 from geozoo.cli.show import show
+from geozoo.cli.sweep import sweep
 from geozoo.cli.train import train
 from geozoo.cli.tune import tune
 from geozoo.cli.verify import verify
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (populate, show, probe, card, landscape, train, tune, evaluate, verify, gc):
+for command in (populate, show, probe, card, landscape, train, tune, sweep, evaluate, verify, gc):
     app.command()(command)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_module
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from geozoo.hyper.experiment import HyperExperiment
-    from geozoo.hyper.trained import TrainedModel
+    from geozoo.cli.kinds import Kind
 
 EXAMPLES = """
 A run that was stopped or killed goes on from its last finished epoch when the same command is given again.
@@ -25,11 +24,12 @@ Examples:
   geozoo train experiments/hyper/digits_small.yaml --set zoo=digits-zoo --to digits-model --local
   geozoo train experiments/hyper/mnist_small.yaml --set zoo=s3://bucket/mnist --to s3://bucket/model --workers 2
   geozoo train experiments/hyper/mnist_small.yaml --set zoo=mnist-zoo --set training.seed=1 --to model-1
+  geozoo train experiments/ssl/eurosat_simclr.yaml --set chips=eurosat-chips --to simclr
 """
 
 
 def train(
-    experiment: Annotated[str, typer.Argument(help="Path of an experiment, a YAML file as in experiments/hyper/.")],
+    experiment: Annotated[str, typer.Argument(help="Path of an experiment, a YAML file as in experiments/.")],
     to: Annotated[str, typer.Option("--to", metavar="URL", help="A folder, or s3://bucket/prefix, for the model.")],
     overrides: Annotated[
         list[str] | None,
@@ -46,11 +46,9 @@ def train(
     json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Train the model of an experiment, and write it where --to says."""
+    from geozoo.cli.kinds import kind_of
     from geozoo.cli.progress import console, epoch_progress
     from geozoo.errors import InputError
-    from geozoo.hyper.experiment import load_experiment
-    from geozoo.hyper.sources import located
-    from geozoo.hyper.trained import open_model
     from geozoo.store import open_location, refuse_unsafe_endpoint
     from geozoo.training.curves import curves, run_folder
 
@@ -59,7 +57,8 @@ def train(
         raise InputError(f"--local and {other} exclude each other: give one.")
     if not local and to.startswith("memory://"):
         raise InputError(f"{to!r} is visible to one process only: add --local, or train to a folder or s3:// URL.")
-    chosen = located(load_experiment(experiment, overrides or ()))
+    kind = kind_of(experiment)
+    chosen = kind.load(experiment, overrides or ())
     location = open_location(to)
     refuse_unsafe_endpoint(location)
     folder = run_folder(chosen.name)
@@ -72,15 +71,16 @@ def train(
             draw(record)
             show(record)
 
-        _run(chosen, location.url, folder, on_epoch, local, address, workers, gpus_per_worker)
-    _report(open_model(location.url), time.monotonic() - started, json)
+        _run(kind, chosen, location.url, folder, on_epoch, local, address, workers, gpus_per_worker)
+    _report(kind.open_card(location.url), location.url, time.monotonic() - started, json)
 
 
 train.__doc__ = f"{train.__doc__}\n{EXAMPLES}"
 
 
 def _run(
-    experiment: HyperExperiment,
+    kind: Kind,
+    experiment: Any,
     url: str,
     folder: Path,
     on_epoch: Callable[[dict[str, float]], None],
@@ -90,22 +90,21 @@ def _run(
     gpus_per_worker: float,
 ) -> None:
     from geozoo.errors import InterruptedTrainingError
-    from geozoo.hyper.fit import check, run_experiment
     from geozoo.training.distributed import World
     from geozoo.training.loop import Watch
 
     try:
         if local:
-            run_experiment(experiment, url, World(), Watch(on_epoch))
+            kind.run(experiment, url, World(), Watch(on_epoch))
             return
         from geozoo.cluster.preflight import refuse_unreachable_nodes
         from geozoo.cluster.session import ray_session, results_only
         from geozoo.cluster.train import train_with_ray
 
-        check(experiment)  # before workers start, which are started again when they fail
+        kind.check(experiment)  # before workers start, which are started again when they fail
         with results_only(), ray_session(address):
             refuse_unreachable_nodes(url)
-            run = partial(run_experiment, experiment, url)
+            run = partial(kind.run, experiment, url)
             train_with_ray(run, folder, on_epoch, workers=workers, gpus_per_worker=gpus_per_worker)
     except KeyboardInterrupt:
         raise InterruptedTrainingError(
@@ -113,14 +112,14 @@ def _run(
         ) from None
 
 
-def _report(model: TrainedModel, seconds: float, as_json: bool) -> None:
+def _report(card: Any, url: str, seconds: float, as_json: bool) -> None:
     from geozoo.cli.progress import console
 
-    history = model.card.history
-    kept = history[model.card.best_epoch - 1]
+    history = card.history
+    kept = history[card.best_epoch - 1]
     if as_json:
-        outcome = {"url": model.url, "epochs": len(history), "seconds": round(seconds, 1), "kept": kept}
+        outcome = {"url": url, "epochs": len(history), "seconds": round(seconds, 1), "kept": kept}
         typer.echo(json_module.dumps(outcome))
         return
-    console().print(f"trained {len(history)} epochs in {seconds:.0f} s; kept epoch {model.card.best_epoch}.")
-    typer.echo(model.url)
+    console().print(f"trained {len(history)} epochs in {seconds:.0f} s; kept epoch {card.best_epoch}.")
+    typer.echo(url)

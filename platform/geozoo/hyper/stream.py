@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +12,7 @@ from torch import Tensor
 from geozoo.store.shuffle import shuffle_in_pools
 from geozoo.store.torch_data import KeptShards
 from geozoo.training.distributed import share
+from geozoo.training.read_ahead import read_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -162,41 +161,3 @@ class StateStream:
 
     def _on_device(self, array: np.ndarray[Any, Any], dtype: torch.dtype | None = None) -> Tensor:
         return torch.from_numpy(array).to(self.world.device, dtype)
-
-
-def read_ahead(batches: Iterator[WeightBatch], ahead: int) -> Iterator[WeightBatch]:
-    """What an iterator gives, produced by a thread that runs up to ``ahead`` items in front.
-
-    An error in the thread is raised here; leaving the iteration early ends the thread.
-    """
-    ready: queue.Queue[WeightBatch | BaseException | None] = queue.Queue(ahead)
-    left = threading.Event()
-
-    def put(item: WeightBatch | BaseException | None) -> None:
-        while not left.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-                return
-            except queue.Full:
-                continue
-
-    def produce() -> None:
-        try:
-            for batch in batches:
-                put(batch)
-                if left.is_set():
-                    return
-            put(None)
-        except BaseException as error:
-            put(error)
-
-    thread = threading.Thread(target=produce, name="read-ahead", daemon=True)
-    thread.start()
-    try:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        left.set()
-        thread.join()

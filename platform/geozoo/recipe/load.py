@@ -48,6 +48,22 @@ def load_document(
         RecipeError: the file is missing or no YAML mapping, or a field is unknown, missing or wrong.
     """
     source = f"{what} {str(path)!r}"
+    tree = _read_tree(path, source, example)
+    for override in overrides:
+        tree = apply_override(tree, override)
+    return parse_document(tree, model, source)
+
+
+def read_kind(path: str | Path) -> Any:
+    """What an experiment file gives as its ``kind``, whatever that is.
+
+    Raises:
+        RecipeError: the file is missing or no YAML mapping.
+    """
+    return _read_tree(path, f"experiment {str(path)!r}", "experiments/hyper/digits_small.yaml").get("kind")
+
+
+def _read_tree(path: str | Path, source: str, example: str) -> dict[str, Any]:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -60,9 +76,7 @@ def load_document(
         holds = "is empty" if tree is None else f"holds {shorten(tree)} and no fields"
         folder = Path(example).parent
         raise RecipeError(f"{source} {holds}: write key: value lines, as the files in {folder}/ do.")
-    for override in overrides:
-        tree = apply_override(tree, override)
-    return parse_document(tree, model, source)
+    return tree
 
 
 def parse_document(tree: Mapping[str, Any], model: type[Document], source: str) -> Document:

@@ -20,7 +20,7 @@ def seal(buffer: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
 
 
 def sealed_body(data: Bytes, size: int) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
-    """The bytes before a correct crc32c at the end of ``data``; None where it has not ``size`` bytes or the crc fails."""
+    """The bytes before the crc32c that ends ``data``; None where it is wrong or there are not ``size`` bytes."""
     import google_crc32c
 
     buffer = np.frombuffer(data, dtype=np.uint8)

@@ -60,6 +60,7 @@ class Job:
         optimizer: which optimiser.
         schedule: how the learning rate moves.
         identity: what a checkpoint must have been started with to be continued, as text.
+        monitor: measures the system in evaluation mode after every epoch, on every worker; joins the epoch's record.
     """
 
     system: nn.Module
@@ -69,6 +70,7 @@ class Job:
     optimizer: OptimizerSettings
     schedule: ScheduleSettings
     identity: str = ""
+    monitor: Callable[[World], dict[str, float]] = lambda world: {}
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,8 @@ class _Run:
             )
         if self.job.validation is not None:
             record |= {f"{VALIDATION}{name}": value for name, value in self._validate(self.job.validation).items()}
+        self.system.eval()
+        record |= self.job.monitor(self.world)
         self.schedule.after_epoch(record[LOSS])
         seconds = time.perf_counter() - started
         return record | {

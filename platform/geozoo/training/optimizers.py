@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -85,6 +87,15 @@ class _Plateau:
         self._scheduler.load_state_dict(state)
 
 
+def _cosine(warmup: float, floor: float, total: int, step: int) -> float:
+    """The factor of the rate before step ``step`` (from 0): the first of ``rising`` warm-up steps has 1 / rising."""
+    rising = round(warmup * total)
+    if step < rising:
+        return (step + 1) / rising
+    done = min(1.0, (step - rising) / max(1, total - rising))
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done))
+
+
 def make_schedule(optimizer: torch.optim.Optimizer, settings: ScheduleSettings, total_steps: int) -> Schedule:
     """The schedule of an optimiser over ``total_steps`` steps."""
     if settings.name == "plateau":
@@ -92,4 +103,8 @@ def make_schedule(optimizer: torch.optim.Optimizer, settings: ScheduleSettings, 
     if settings.name == "onecycle":
         rates = [group["lr"] for group in optimizer.param_groups]
         return _EveryStep(lr_scheduler.OneCycleLR(optimizer, rates, total_steps=total_steps))
+    if settings.name == "cosine":
+        return _EveryStep(
+            lr_scheduler.LambdaLR(optimizer, partial(_cosine, settings.warmup, settings.floor, total_steps))
+        )
     return _EveryStep(lr_scheduler.ConstantLR(optimizer, factor=1.0, total_iters=0))

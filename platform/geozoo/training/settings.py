@@ -25,10 +25,13 @@ class ScheduleSettings(Frozen):
 
     ``onecycle`` is `torch.optim.lr_scheduler.OneCycleLR` (cosine, 30 % rise, from lr/25, to lr/250,000), stepped after
     every batch; ``plateau`` multiplies by 0.3 where the training loss has not improved for 10 epochs
-    (`ReduceLROnPlateau`).
+    (`ReduceLROnPlateau`); ``cosine`` rises linearly over the share ``warmup`` of all steps and then falls along half
+    a cosine to ``floor`` times the rate, stepped after every batch.
     """
 
-    name: Literal["constant", "onecycle", "plateau"] = "constant"
+    name: Literal["constant", "onecycle", "plateau", "cosine"] = "constant"
+    warmup: Fraction = 0.0
+    floor: Fraction = 0.0
 
 
 class TrainingSettings(Frozen):

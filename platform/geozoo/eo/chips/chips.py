@@ -47,7 +47,8 @@ class Chips:
         """One row per chip, in order: ``id``, ``scene``, ``split``, ``labels``, ``valid`` (share of pixels), place."""
         import pyarrow.parquet as pq
 
-        return pq.read_table(io.BytesIO(self.location.read(INDEX_NAME))).to_pandas()
+        table: pd.DataFrame = pq.read_table(io.BytesIO(self.location.read(INDEX_NAME))).to_pandas()
+        return table
 
     def read(
         self, modality: str, rows: Sequence[int] | NDArray[Any], bands: Sequence[str] | None = None

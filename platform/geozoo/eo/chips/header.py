@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from geozoo.eo.chips.array import ChipArray  # noqa: TC001  (pydantic reads the annotation)
+from geozoo.eo.chips.array import ChipArray
 from geozoo.errors import InputError
 
 HEADER_NAME = "chips.json"

@@ -16,7 +16,7 @@ from geozoo.errors import DataCorruptError, InputError
 from geozoo.store import open_location
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pandas as pd
     import pyarrow as pa
@@ -98,11 +98,12 @@ def _part(collection: Collection, table: pd.DataFrame, header: ChipHeader, url: 
     rows = table.iloc[number * header.part : (number + 1) * header.part]
     numbers = sorted(set(rows["tile"]))
     places = {tile: place for place, tile in enumerate(numbers)}
+    columns = (rows[name].tolist() for name in ("id", "tile", "row", "column"))
     return Part(
         url,
         header,
         number,
-        tuple((row.id, places[row.tile], row.row, row.column) for row in rows.itertuples()),
+        tuple((name, places[tile], row, column) for name, tile, row, column in zip(*columns, strict=True)),
         tuple(collection.tiles[tile] for tile in numbers),
     )
 
@@ -235,3 +236,20 @@ def _parquet(table: pa.Table) -> memoryview:
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
     return buffer.getbuffer()
+
+
+def cut_parts(parts: Sequence[Part], workers: int = 1) -> Iterator[int]:
+    """`ingest_part` of all, in this process or in several of this machine; yields the chips of each part done."""
+    if workers == 1 or len(parts) < 2:
+        yield from map(ingest_part, parts)
+        return
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from multiprocessing import get_context
+
+    with ProcessPoolExecutor(min(workers, len(parts)), mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(ingest_part, part) for part in parts]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,106 @@
+"""``geozoo sweep``: what labels are worth, as a table over methods, fractions and seeds."""
+
+from __future__ import annotations
+
+import json as json_module
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from geozoo.ssl.downstream.bench import Bench
+    from geozoo.ssl.downstream.rows import Row
+
+EXAMPLES = """
+Every row is kept when it is done: the same command goes on after a stop or a kill, and with more seeds, fractions or
+methods it extends a table.
+
+Examples:
+
+\b
+  geozoo sweep experiments/ssl/eurosat_labels.yaml --set chips=eurosat-chips --set model=simclr --to labels
+  geozoo sweep my_labels.yaml --set chips=s3://bucket/chips --set model=simclr --to labels --figure labels.svg
+  geozoo sweep experiments/ssl/dfc2020_onlysen1.yaml --set chips=dfc --to onlysen1 --address auto
+"""
+
+
+def sweep(
+    experiment: Annotated[str, typer.Argument(help="Path of an experiment of kind labels, a YAML file.")],
+    to: Annotated[str, typer.Option("--to", metavar="URL", help="A folder, or s3://bucket/prefix, for the rows.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a field of the experiment; repeatable."),
+    ] = None,
+    local: Annotated[bool, typer.Option("--local", help="Run in this one process, without Ray.")] = False,
+    address: Annotated[
+        str | None, typer.Option(help="Use a running Ray cluster: auto, or host:port. Default: one on this machine.")
+    ] = None,
+    figure: Annotated[str | None, typer.Option(metavar="FILE", help="Draw the curves to an .svg or .png file.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+) -> None:
+    """Learn from fractions of the labels in several ways, and print what each is worth."""
+    from geozoo.cli.progress import console
+    from geozoo.cli.steps import step_progress
+    from geozoo.errors import InputError
+    from geozoo.report.sweep_view import sweep_figure, sweep_markdown, sweep_values
+    from geozoo.ssl.downstream.bench import located, open_bench
+    from geozoo.ssl.downstream.experiment import load_labels_experiment
+    from geozoo.ssl.downstream.sweep import begin_sweep, plan_rows, read_rows
+    from geozoo.store import open_location, refuse_unsafe_endpoint
+
+    if local and address:
+        raise InputError(f"--local and --address {address} exclude each other: give one.")
+    if not local and to.startswith("memory://"):
+        raise InputError(f"{to!r} is visible to one process only: add --local, or sweep to a folder or s3:// URL.")
+    chosen = located(load_labels_experiment(experiment, overrides or ()))
+    bench = open_bench(chosen)
+    location = open_location(to)
+    refuse_unsafe_endpoint(location)
+    rows, planned = begin_sweep(bench, location.url), plan_rows(chosen)
+    console().print(f"sweep {chosen.name}: {len(planned) - len(rows)} of {len(planned)} rows done, at {location.url}")
+    with step_progress() as on_step:
+        done = iter(range(len(planned) - len(rows) + 1, len(planned) + 1))
+        _run(bench, rows, location.url, lambda: on_step("rows", next(done), len(planned)), local, address)
+    wanted = {row.id for row in planned}
+    results = [one for one in read_rows(location.url) if one.row.id in wanted]
+    if figure:
+        sweep_figure(results, figure, chosen.title or chosen.name)
+    typer.echo(json_module.dumps(sweep_values(results)) if json else sweep_markdown(results))
+
+
+sweep.__doc__ = f"{sweep.__doc__}\n{EXAMPLES}"
+
+
+def _run(bench: Bench, rows: list[Row], url: str, on_row: Callable[[], None], local: bool, address: str | None) -> None:
+    from geozoo.errors import InterruptedTrainingError, TrainingError
+
+    if not rows:
+        return
+    try:
+        if local:
+            from geozoo.ssl.downstream.rows import run_row
+            from geozoo.ssl.downstream.sweep import keep_row
+            from geozoo.store import open_location
+
+            for row in rows:
+                keep_row(open_location(url), run_row(bench, row))
+                on_row()
+            return
+        from geozoo.cluster.session import ray_session, results_only
+        from geozoo.cluster.sweep import sweep_with_tune
+        from geozoo.training.curves import run_folder
+
+        with results_only(), ray_session(address):
+            errors = sweep_with_tune(bench.experiment, rows, url, run_folder(bench.experiment.name), on_row)
+    except KeyboardInterrupt:
+        raise InterruptedTrainingError(
+            f"interrupted; run the same command again to go on with the rows at {url}."
+        ) from None
+    if errors:
+        name, cause = next(iter(errors.items()))
+        raise TrainingError(
+            f"{len(errors)} of {len(rows)} rows failed (row {name}: {cause.rstrip('.')}): see what ended them, and run "
+            "the same command again to go on."
+        )

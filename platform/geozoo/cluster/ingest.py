@@ -1,0 +1,43 @@
+"""Cutting chips on a cluster with Ray Data: one row of a data set is one part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import ray
+
+from geozoo.cluster.failures import last_line
+from geozoo.cluster.preflight import refuse_unreachable_nodes
+from geozoo.eo.chips.ingest import Part, ingest_part
+from geozoo.errors import GeozooError, RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+def cut_with_ray(parts: Sequence[Part]) -> Iterator[int]:
+    """`ingest_part` of all parts on the cluster this process is connected to; yields the chips of each part done.
+
+    A part whose worker dies is cut again by Ray; what was cut stays, whatever happens.
+
+    Raises:
+        StoreUnusableError: a node does not reach the store.
+        GeozooError: what a part raised.
+    """
+    if not parts:
+        return
+    refuse_unreachable_nodes(parts[0].url)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    rows = ray.data.from_items([{"part": part} for part in parts], override_num_blocks=len(parts))
+    try:
+        for row in rows.map(_cut).iter_rows():
+            yield int(row["chips"])
+    except ray.exceptions.RayTaskError as error:
+        cause = error.as_instanceof_cause()
+        if isinstance(cause, GeozooError):
+            raise cause from error
+        raise RunError(f"a part could not be cut ({last_line(error)}): run the same command again to go on.") from error
+
+
+def _cut(row: dict[str, Any]) -> dict[str, int]:
+    return {"chips": ingest_part(row["part"])}

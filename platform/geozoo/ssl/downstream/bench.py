@@ -1,0 +1,131 @@
+"""What all rows of a table share: chips, split, validation and test, and the encoders they start from."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+
+from geozoo.eo.chips import open_chips
+from geozoo.errors import InputError
+from geozoo.ssl.augment import Geometry
+from geozoo.ssl.downstream.data import LabelledChips
+from geozoo.ssl.downstream.experiment import NEED_MODEL
+from geozoo.ssl.downstream.fit import EVALUATED
+from geozoo.ssl.split import split_chips
+from geozoo.ssl.trained import open_views
+from geozoo.ssl.views import all_bands, build_views, measure_scales
+from geozoo.store import open_location
+from geozoo.training.draws import derived_seed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from geozoo.eo.chips import Chips
+    from geozoo.ssl.downstream.experiment import LabelsExperiment
+    from geozoo.ssl.downstream.heads import Encoders
+    from geozoo.ssl.split import Parts, Rows
+    from geozoo.ssl.trained import TrainedViews
+    from geozoo.ssl.views import Views
+
+
+@dataclass
+class Bench:
+    """Opened once in a process, for any number of rows."""
+
+    experiment: LabelsExperiment
+    chips: Chips
+    parts: Parts
+    model: TrainedViews | None
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return len(self.chips.header.classes)
+
+    @cached_property
+    def validation(self) -> LabelledChips:
+        """The chips that choose."""
+        return self._read(self.parts.validation)
+
+    @cached_property
+    def test(self) -> LabelledChips:
+        """The chips that are only scored."""
+        return self._read(self.parts.test)
+
+    def new_views(self, seed: int, *, trained: bool) -> Views:
+        """A copy of the trained encoders, or the same ones with random weights drawn from a seed."""
+        if trained:
+            assert self.model is not None
+            return copy.deepcopy(self.model.views)
+        settings = self.experiment.views or (self.model.card.experiment.views if self.model else {})
+        torch.manual_seed(derived_seed(seed, "encoders"))
+        views = build_views(settings, self.chips.header, self.experiment.augmentation, self.chips.url)
+        for (_, view), (_, scaled) in zip(views.each(), self._scaled.each(), strict=True):
+            view.scale.load_state_dict(scaled.scale.state_dict())
+        return views
+
+    def embed(self, encoders: Encoders, data: LabelledChips) -> Tensor:
+        """Vectors ``[n, dim]`` of chips seen whole, without gradient."""
+        found = []
+        with torch.no_grad():
+            for pixels, truth in data.batches(EVALUATED, "cpu"):
+                geometry = Geometry.centred(self.experiment.augmentation, len(truth), "cpu")
+                found.append(encoders.features(pixels, geometry))
+        return torch.cat(found)
+
+    @cached_property
+    def _scaled(self) -> Views:
+        """Encoders whose scales are those of the trained model, or of the training chips where there is none."""
+        if self.model is not None and not self.experiment.views:
+            return self.model.views
+        views = build_views(self.experiment.views, self.chips.header, self.experiment.augmentation, self.chips.url)
+        measure_scales(views, self.chips, self.parts.train, 0)
+        return views
+
+    def _read(self, rows: Rows) -> LabelledChips:
+        return LabelledChips.read(self.chips, rows, all_bands(self._scaled), self.experiment.task)
+
+
+def located(experiment: LabelsExperiment) -> LabelsExperiment:
+    """The experiment with URLs that mean the same in every working directory."""
+    given = {name: getattr(experiment, name) for name in ("chips", "model")}
+    return experiment.model_copy(update={name: open_location(url).url for name, url in given.items() if url})
+
+
+def open_bench(experiment: LabelsExperiment) -> Bench:
+    """Open chips and model, and make sure that nothing the model was trained on is scored.
+
+    Raises:
+        InputError: chips or model are not named or not there, do not fit, or test chips were trained on.
+    """
+    if not experiment.chips:
+        raise InputError("the experiment names no chips: add --set chips=URL of a store made with geozoo eo ingest")
+    chips = open_chips(experiment.chips)
+    wanted = [method for method in experiment.methods if method in NEED_MODEL]
+    if wanted and not experiment.model:
+        raise InputError(f"method {wanted[0]!r} starts from a trained encoder: add --set model=URL")
+    if not experiment.model and not experiment.views:
+        raise InputError("the experiment has neither views nor a model: add views, or --set model=URL")
+    parts = split_chips(chips, experiment.split)
+    model = open_views(experiment.model) if experiment.model else None
+    if model is not None:
+        _refuse_leak(chips, parts, model)
+    if experiment.task != "segmentation" and not len(chips.header.classes):
+        raise InputError(f"the chips of {chips.url} have no classes: ingest a labelled data set")
+    return Bench(experiment, chips, parts, model)
+
+
+def _refuse_leak(chips: Chips, parts: Parts, model: TrainedViews) -> None:
+    if model.card.chips.plan_sha256 != chips.header.plan_sha256:
+        return
+    seen = split_chips(chips, model.card.experiment.split).train
+    leaked = len(set(seen.tolist()) & set(parts.test.tolist()))
+    if leaked:
+        raise InputError(
+            f"{leaked} of the {len(parts.test)} test chips were trained on by {model.url}: give the split it was "
+            f"trained with ({model.card.experiment.split.model_dump_json()})"
+        )

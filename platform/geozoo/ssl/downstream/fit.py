@@ -1,0 +1,141 @@
+"""How heads learn from labels: the same loop for a linear layer and for everything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from geozoo.eo.tiles import IGNORE
+from geozoo.ssl.augment import Geometry, recolour
+from geozoo.ssl.downstream.metrics import ClassCounts, LabelCounts
+from geozoo.training.draws import derived_seed
+from geozoo.training.optimizers import make_schedule
+from geozoo.weights.draws import RowDraws
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from geozoo.ssl.downstream.data import LabelledChips
+    from geozoo.ssl.downstream.experiment import FitSettings, Task
+    from geozoo.ssl.downstream.heads import Encoders
+    from geozoo.ssl.downstream.metrics import Score
+    from geozoo.ssl.experiment import AugmentationSettings
+
+EVALUATED = 256
+"""Chips of a batch that is only looked at."""
+
+
+def count_updates(settings: FitSettings, labels: int) -> int:
+    """Steps of the optimiser."""
+    if settings.updates is not None:
+        return settings.updates
+    assert settings.epochs is not None
+    return settings.epochs * -(-labels // settings.batch_size)
+
+
+def fit_heads(
+    encoders: Encoders,
+    heads: Sequence[nn.Module],
+    rates: Sequence[float],
+    data: LabelledChips,
+    settings: FitSettings,
+    augmentation: AugmentationSettings,
+    task: Task,
+    seed: int,
+    device: str = "cpu",
+) -> list[float]:
+    """Train in place; batches and augmentations depend on the seed alone, so that methods are compared in pairs.
+
+    With several ``heads`` on one frozen encoder each learns at its own rate from the same features; encoders that
+    are trained too have one head and one rate.
+
+    Returns:
+        The mean training loss of each head over the last tenth of the updates.
+    """
+    updates = count_updates(settings, len(data))
+    optimizers = [_optimizer(encoders, head, rate, settings) for head, rate in zip(heads, rates, strict=True)]
+    schedules = [make_schedule(optimizer, settings.schedule, updates) for optimizer in optimizers]
+    places = data.endless(settings.batch_size, seed)
+    sums, counted = [0.0] * len(heads), 0
+    encoders.train()
+    for head in heads:
+        head.train()
+    for step in range(updates):
+        pixels, truth = data.take(next(places), device)
+        pixels, geometry, truth = _augmented(pixels, truth, augmentation, task, seed, step, device)
+        with torch.set_grad_enabled(not encoders.frozen):
+            features = encoders.features(pixels, geometry)
+        counted += step >= updates - max(1, updates // 10)
+        for number, (head, optimizer, schedule) in enumerate(zip(heads, optimizers, schedules, strict=True)):
+            loss = task_loss(head(features), truth, task)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.after_step()
+            if counted:
+                sums[number] += float(loss.detach())
+    return [total / counted for total in sums]
+
+
+def score_heads(
+    encoders: Encoders,
+    heads: Sequence[nn.Module],
+    data: LabelledChips,
+    classes: int,
+    augmentation: AugmentationSettings,
+    task: Task,
+    device: str = "cpu",
+) -> list[Score]:
+    """The score of each head on all chips, seen whole or cropped in the middle."""
+    counts = [
+        LabelCounts(classes) if task == "multi" else ClassCounts(classes, pixels=task == "segmentation") for _ in heads
+    ]
+    encoders.eval()
+    with torch.no_grad():
+        for pixels, truth in data.batches(EVALUATED, device):
+            geometry = Geometry.centred(augmentation, len(truth), device)
+            features = encoders.features(pixels, geometry)
+            answers = truth if task != "segmentation" else _moved(truth, geometry)
+            for head, counted in zip(heads, counts, strict=True):
+                head.eval()
+                counted.add(head(features), answers)
+    return [counted.score() for counted in counts]
+
+
+def task_loss(logits: Tensor, truth: Tensor, task: Task) -> Tensor:
+    """Cross-entropy over chips or pixels that are not `IGNORE`, or binary cross-entropy over classes; a mean."""
+    if task == "multi":
+        return F.binary_cross_entropy_with_logits(logits, truth)
+    total = F.cross_entropy(logits, truth, ignore_index=IGNORE, reduction="sum")
+    return total / (truth != IGNORE).sum().clamp_min(1)
+
+
+def _augmented(
+    pixels: dict[str, Tensor],
+    truth: Tensor,
+    augmentation: AugmentationSettings,
+    task: Task,
+    seed: int,
+    step: int,
+    device: str,
+) -> tuple[dict[str, Tensor], Geometry, Tensor]:
+    generator = torch.Generator(device).manual_seed(derived_seed(seed, "labels", step))
+    draws = RowDraws.of(generator, len(truth))
+    geometry = Geometry.draw(augmentation, draws)
+    recoloured = {name: recolour(one, augmentation, draws) for name, one in pixels.items()}
+    return recoloured, geometry, _moved(truth, geometry) if task == "segmentation" else truth
+
+
+def _moved(codes: Tensor, geometry: Geometry) -> Tensor:
+    return geometry(codes[:, None].float(), categorical=True)[:, 0].long()
+
+
+def _optimizer(encoders: Encoders, head: nn.Module, rate: float, settings: FitSettings) -> torch.optim.Optimizer:
+    groups = [{"params": list(head.parameters()), "lr": rate}]
+    if not encoders.frozen:
+        groups.append({"params": list(encoders.views.parameters()), "lr": rate * settings.encoder_rate})
+    chosen = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+    return chosen(groups, weight_decay=settings.weight_decay)

@@ -1,0 +1,135 @@
+"""One row of a table: one way to learn from one labelled subset, at each of its rates."""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import TYPE_CHECKING
+
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from geozoo.errors import InputError
+from geozoo.ssl.downstream.data import LabelledChips
+from geozoo.ssl.downstream.experiment import NEED_MODEL, Method
+from geozoo.ssl.downstream.fit import count_updates, fit_heads, score_heads
+from geozoo.ssl.downstream.heads import Encoders, linear_head
+from geozoo.ssl.downstream.metrics import ClassCounts, Score
+from geozoo.ssl.downstream.statistics import fit_statistics
+from geozoo.ssl.downstream.subsets import labelled_subset
+from geozoo.ssl.knn import knn_predict
+from geozoo.ssl.split import chip_labels
+from geozoo.ssl.views import all_bands
+from geozoo.training.draws import derived_seed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from geozoo.ssl.downstream.bench import Bench
+    from geozoo.ssl.views import Views
+
+
+class Row(BaseModel):
+    """Which row: its ``id`` names it in the results."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: Method
+    fraction: float
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """As ``scratch-0.01-3``."""
+        return f"{self.method}-{self.fraction:g}-{self.seed}"
+
+
+class Candidate(BaseModel):
+    """One setting of a row: its ``rate`` (or strength, or number of neighbours) and what it scores."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rate: float
+    validation: Score
+    test: Score
+
+
+class RowResult(BaseModel):
+    """What a row gave: every candidate, so that the choice can be seen.
+
+    Attributes:
+        row: which.
+        labels: chips it learned from.
+        updates: steps of the optimiser; 0 where there is none.
+        candidates: in the order of the settings.
+        seconds: it took.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    row: Row
+    labels: int
+    updates: int
+    candidates: tuple[Candidate, ...]
+    seconds: float
+
+    @property
+    def chosen(self) -> Candidate:
+        """The candidate with the best validation score, the first of equals."""
+        return max(self.candidates, key=lambda candidate: candidate.validation.main)
+
+
+def run_row(bench: Bench, row: Row) -> RowResult:
+    """Learn, choose nothing, score every candidate on validation and test."""
+    started = time.perf_counter()
+    experiment, parts = bench.experiment, bench.parts
+    classes = chip_labels(bench.chips)[parts.train] if experiment.task == "single" else parts.train * 0
+    rows = labelled_subset(parts.train, classes, row.fraction, row.seed)
+    views = bench.new_views(row.seed, trained=row.method in NEED_MODEL)
+    train = LabelledChips.read(bench.chips, rows, all_bands(views), experiment.task)
+    updates = 0
+    if row.method == "statistics":
+        found = fit_statistics(train, bench.validation, bench.test, bench.classes)
+        candidates = [Candidate(rate=rate, validation=one, test=other) for rate, one, other in found]
+    elif row.method == "knn":
+        candidates = list(_knn(bench, views, train))
+    else:
+        updates = count_updates(experiment.fit, len(train))
+        candidates = list(_trained(bench, views, train, row))
+    seconds = time.perf_counter() - started
+    return RowResult(row=row, labels=len(train), updates=updates, candidates=tuple(candidates), seconds=seconds)
+
+
+def _trained(bench: Bench, views: Views, train: LabelledChips, row: Row) -> Iterator[Candidate]:
+    """Linear layers learn side by side on one frozen encoder; whole networks one after the other."""
+    experiment = bench.experiment
+    frozen = row.method in ("probe", "random_probe")
+    rates = experiment.fit.probe_rates if frozen else experiment.fit.learning_rates
+    for group in [rates] if frozen else [(rate,) for rate in rates]:
+        encoders = Encoders(copy.deepcopy(views), frozen=frozen)
+        torch.manual_seed(derived_seed(row.seed, "heads"))
+        first = linear_head(encoders.dim, bench.classes, standardise=frozen)
+        heads = [copy.deepcopy(first) for _ in group]
+        fit_heads(encoders, heads, group, train, experiment.fit, experiment.augmentation, experiment.task, row.seed)
+        scores = [
+            score_heads(encoders, heads, part, bench.classes, experiment.augmentation, experiment.task)
+            for part in (bench.validation, bench.test)
+        ]
+        for rate, validation, test in zip(group, *scores, strict=True):
+            yield Candidate(rate=rate, validation=validation, test=test)
+
+
+def _knn(bench: Bench, views: Views, train: LabelledChips) -> Iterator[Candidate]:
+    """Nearest neighbours among the labelled chips, 1, 5 and 20 of them."""
+    if bench.experiment.task != "single":
+        raise InputError("method 'knn' reads one class a chip: leave it out of this task")
+    encoders = Encoders(views, frozen=True).eval()
+    bank, validation, test = (bench.embed(encoders, part) for part in (train, bench.validation, bench.test))
+    for neighbours in (1, 5, 20):
+        scores = []
+        for part, queries in ((bench.validation, validation), (bench.test, test)):
+            predicted = knn_predict(bank, train.truth, queries, neighbours)
+            counts = ClassCounts(bench.classes)
+            counts.add(torch.nn.functional.one_hot(predicted, bench.classes).float(), part.truth)
+            scores.append(counts.score())
+        yield Candidate(rate=neighbours, validation=scores[0], test=scores[1])

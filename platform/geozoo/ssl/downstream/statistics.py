@@ -1,0 +1,62 @@
+"""The floor: logistic regression on the mean and standard deviation of every band."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from geozoo.errors import InputError
+from geozoo.ssl.downstream.metrics import ClassCounts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from geozoo.ssl.downstream.data import LabelledChips
+    from geozoo.ssl.downstream.metrics import Score
+
+STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
+"""Inverse penalties of the logistic regression; the validation score chooses."""
+
+
+def band_statistics(pixels: Mapping[str, NDArray[np.generic]]) -> NDArray[np.float64]:
+    """Mean and standard deviation of every band of each chip, ``[n, 2 * bands]``, NaN left out."""
+    parts = []
+    for one in pixels.values():
+        wide = one.astype(np.float64)
+        parts += [np.nanmean(wide, (2, 3)), np.nanstd(wide, (2, 3))]
+    filled: NDArray[np.float64] = np.nan_to_num(np.concatenate(parts, axis=1))
+    return filled
+
+
+def fit_statistics(
+    train: LabelledChips, validation: LabelledChips, test: LabelledChips, classes: int
+) -> list[tuple[float, Score, Score]]:
+    """Strength, validation score and test score of every regression.
+
+    Raises:
+        InputError: chips have not one class each.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if train.truth.ndim != 1:
+        raise InputError("method 'statistics' reads one class a chip: leave it out of this task")
+    features = [band_statistics(part.pixels) for part in (train, validation, test)]
+    fits = []
+    for strength in STRENGTHS:
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=5000))
+        model.fit(features[0], train.truth.numpy())
+        scores = []
+        for part, seen in ((validation, features[1]), (test, features[2])):
+            logits = torch.full((len(part), classes), -torch.inf)
+            logits[:, model.classes_] = torch.from_numpy(model.predict_log_proba(seen)).float()
+            counts = ClassCounts(classes)
+            counts.add(logits, part.truth)
+            scores.append(counts.score())
+        fits.append((strength, scores[0], scores[1]))
+    return fits

@@ -1,0 +1,132 @@
+"""The experiment of kind ``ssl``: what is seen of a chip, how it is encoded, and what pulls views together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from geozoo.recipe.load import load_document
+from geozoo.recipe.model import Origin
+from geozoo.recipe.space import Count, Fraction, Frozen, NonNegative, Seed
+from geozoo.ssl.losses import LossOptions  # noqa: TC001  (pydantic reads the annotation)
+from geozoo.training.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+Share = Annotated[float, Field(ge=0, le=1)]
+ALL = "all"
+
+
+class SplitSettings(Frozen):
+    """How chips are parted into training, validation and test: never two chips of one scene in different parts.
+
+    ``random`` draws scenes. ``given`` takes what the data set says; where that has no validation part, it is drawn
+    from the scenes of the training part. ``shift`` clusters the chips of each class by their colour statistics into
+    ``clusters`` groups and holds out whole groups for the test: a change of appearance, not of place.
+    """
+
+    by: Literal["random", "given", "shift"] = "random"
+    validation: Fraction = 0.1
+    test: Fraction = 0.2
+    clusters: Count = 5
+    seed: Seed = 0
+
+
+class EncoderSettings(Frozen):
+    """An encoder: a network of timm by ``name`` with its keyword ``options``, or one of ours (``vgg_maps``).
+
+    ``weights`` is the path of a state dict to start from; see `geozoo.ssl.pretrained`.
+    """
+
+    name: str = "resnet18"
+    options: dict[str, Any] = Field(default={})
+    weights: str | None = None
+
+
+class ViewSettings(Frozen):
+    """What one encoder sees: named bands of one or several modalities, stacked, and how they are scaled.
+
+    ``bands`` maps a modality of the chips to names of bands, or to ``all``. ``scale``: ``dataset`` subtracts the mean
+    and divides by the standard deviation of each band over the training chips; ``chip_max`` is the published scaling
+    (Sentinel-1 clipped to [-25, 0] dB plus 25, Sentinel-2 to [0, 10,000], then every band of every chip divided by its
+    own maximum, which discards radiometry).
+    """
+
+    bands: dict[str, Literal["all"] | tuple[str, ...]] = Field(min_length=1)
+    scale: Literal["dataset", "chip_max"] = "dataset"
+    encoder: EncoderSettings = EncoderSettings()
+
+
+class JitterSettings(Frozen):
+    """Largest relative change of ``brightness``, ``contrast`` and ``saturation``, of ``probability`` of the chips."""
+
+    brightness: NonNegative = 0.0
+    contrast: NonNegative = 0.0
+    saturation: NonNegative = 0.0
+    probability: Share = 0.8
+
+
+class AugmentationSettings(Frozen):
+    """How a view is drawn. What moves pixels is the same for all sensors of a view; colour changes are not geometry.
+
+    ``crop`` cuts a square of so many pixels at random (in evaluation from the centre). ``zoom`` cuts a random part of
+    between these shares of the area, with an aspect ratio of 3/4 to 4/3, and brings it back to full size. ``flip``
+    mirrors along both axes, each with probability one half; ``rotate`` turns by a multiple of 90 degrees. ``jitter``,
+    ``grayscale`` (probability) and ``blur`` (probability) are SimCLR's; on other bands than R, G, B ``saturation`` and
+    ``grayscale`` use the mean of the bands. ``drop_sensor`` replaces one of several sensors by its mean, with this
+    probability, so that either may be missing.
+    """
+
+    crop: Count | None = None
+    zoom: tuple[Share, Share] | None = None
+    flip: bool = False
+    rotate: bool = False
+    jitter: JitterSettings = JitterSettings()
+    grayscale: Share = 0.0
+    blur: Share = 0.0
+    drop_sensor: Share = 0.0
+
+
+class ProjectionSettings(Frozen):
+    """The projection head: Linear, (BatchNorm,) ReLU, Linear to ``out``; None leaves it out, as D-Swin's code does.
+
+    ``hidden`` defaults to the encoder's own width.
+    """
+
+    hidden: Count | None = None
+    out: Count = 128
+    batchnorm: bool = False
+
+
+class SslExperiment(Frozen):
+    """One self-supervised training, described completely; ``chips`` is the URL of a chip store.
+
+    One entry in ``views`` makes two augmented views of each chip for one encoder (SimCLR); two entries make one view
+    by each of two encoders (contrast across sensors).
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=80)
+    title: str = ""
+    kind: Literal["ssl"]
+    chips: str = ""
+    split: SplitSettings = SplitSettings()
+    views: dict[str, ViewSettings] = Field(min_length=1, max_length=2)
+    augmentation: AugmentationSettings = AugmentationSettings()
+    projection: ProjectionSettings | None = ProjectionSettings()
+    loss: LossOptions
+    optimizer: OptimizerSettings = OptimizerSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    training: TrainingSettings
+    provenance: Origin = Origin()
+
+
+def load_ssl_experiment(path: str | Path, overrides: Iterable[str] = ()) -> SslExperiment:
+    """Read an experiment file and apply overrides such as ``chips=eurosat-chips`` or ``training.epochs=5``.
+
+    Raises:
+        RecipeError: the file is missing or no YAML mapping, or a field is unknown, missing or wrong.
+    """
+    return load_document(path, overrides, SslExperiment, "experiment", "experiments/ssl/eurosat_simclr.yaml")

@@ -1,0 +1,106 @@
+"""From the chip store to batches of pixels on the device: shuffled, shared out over workers, read ahead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from geozoo.training.distributed import share
+from geozoo.training.read_ahead import read_ahead
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from geozoo.eo.chips import Chips
+    from geozoo.ssl.split import Rows
+    from geozoo.training.distributed import World
+
+RESIDENT_BYTES = 4 * 2**30
+READ_AHEAD = 4
+
+
+@dataclass(frozen=True)
+class ChipBatch:
+    """This worker's rows of a batch of ``total`` chips.
+
+    Attributes:
+        pixels: by modality, float ``[rows, bands, size, size]`` on the device, in stored units; NaN stays NaN.
+        rows: numbers of the chips.
+        total: rows over all workers.
+    """
+
+    pixels: dict[str, Tensor]
+    rows: Rows
+    total: int
+
+
+@dataclass
+class ChipStream:
+    """Batches of chips, the same for every number of workers; see `geozoo.training.loop.Source`.
+
+    Every chip comes once an epoch, in an order drawn from ``seed`` and the epoch's number (``None``: in order). The
+    last batch may be smaller. Chips that fit together into `RESIDENT_BYTES` are read once and kept; of larger stores
+    each worker reads its own rows, ahead of the training.
+
+    Attributes:
+        chips: the store.
+        rows: which chips.
+        bands: of each modality that is read.
+        batch_size: rows of a batch over all workers.
+        world: the workers.
+        seed: see above.
+        dtype: of the pixels in a batch.
+        resident_bytes: see above.
+    """
+
+    chips: Chips
+    rows: Rows
+    bands: Mapping[str, Sequence[str]]
+    batch_size: int
+    world: World
+    seed: int | None = None
+    dtype: torch.dtype = torch.float32
+    resident_bytes: int = RESIDENT_BYTES
+    _kept: dict[str, NDArray[Any]] = field(default_factory=dict, init=False, repr=False)
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
+
+    @property
+    def is_resident(self) -> bool:
+        """Whether the chips are read once and kept."""
+        arrays = self.chips.header.arrays
+        chip = sum(
+            len(names) * arrays[name].chunk_bytes // len(arrays[name].bands) for name, names in self.bands.items()
+        )
+        return chip * len(self.rows) <= self.resident_bytes
+
+    def epoch(self, number: int) -> Iterator[ChipBatch]:
+        """The batches of one pass."""
+        if self.is_resident and not self._kept:
+            self._kept = {name: self.chips.read(name, self.rows, names) for name, names in self.bands.items()}
+        yield from read_ahead(self._batches(number), READ_AHEAD)
+
+    def _batches(self, number: int) -> Iterator[ChipBatch]:
+        count = len(self.rows)
+        order = np.arange(count) if self.seed is None else np.random.default_rng([self.seed, number]).permutation(count)
+        for start in range(0, count, self.batch_size):
+            items = order[start : start + self.batch_size]
+            mine = items[share(len(items), self.world)]
+            pixels = {name: self._tensor(self._pixels(name, mine)) for name in self.bands}
+            yield ChipBatch(pixels, self.rows[mine], len(items))
+
+    def _pixels(self, modality: str, items: Rows) -> NDArray[Any]:
+        if self._kept:
+            return self._kept[modality][items]
+        return self.chips.read(modality, self.rows[items], self.bands[modality])
+
+    def _tensor(self, pixels: NDArray[Any]) -> Tensor:
+        wide = pixels.astype(np.int32) if pixels.dtype == np.uint16 else pixels
+        return torch.from_numpy(wide).to(self.world.device, self.dtype)
