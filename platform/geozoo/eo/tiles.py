@@ -23,7 +23,7 @@ IGNORE = 255
 """The class code of pixels that count for nothing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class BandFile:
     """Where one band lies: band ``index`` (from 1) of a raster file, or of the image in a row of a Parquet file."""
 
@@ -35,7 +35,7 @@ class BandFile:
         return self.path if self.row is None else f"{self.path} (row {self.row})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Raster:
     """The bands that one sensor saw of a place.
 
@@ -65,7 +65,7 @@ class Raster:
         return find_sensor(self.sensor).nodata
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tile:
     """One place: its rasters by modality (``s1``, ``s2``, ``rgb``, ``mask``), and what is said about it.
 
@@ -90,12 +90,21 @@ class Tile:
 
 @dataclass(frozen=True)
 class Collection:
-    """What a reader found: tiles in a fixed order, and the names of their classes."""
+    """What a reader found.
+
+    Attributes:
+        name: of the data set.
+        tiles: in a fixed order.
+        classes: names, in the order of the class numbers.
+        multilabel: whether a tile may have several classes, or none.
+        notes: what was left out and why, a sentence each, for who runs the reader.
+    """
 
     name: str
     tiles: tuple[Tile, ...]
     classes: tuple[str, ...] = ()
     multilabel: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,8 +121,9 @@ class Grid:
         if self.transform is None:
             return None
         part = window or Window(0, 0, self.height, self.width)
+        a, b, c, d, e, f = tuple(self.transform)[:6]
         corners = [
-            self.transform * (column, row)
+            (a * column + b * row + c, d * column + e * row + f)
             for row in (part.row, part.row + part.height)
             for column in (part.column, part.column + part.width)
         ]
@@ -158,7 +168,7 @@ def read_raster(
     Raises:
         BandError: a band is not there.
         DataNotFoundError: a file is missing.
-        DataCorruptError: it cannot be read.
+        DataCorruptError: it cannot be read, or has too few bands.
     """
     names = raster.bands if bands is None else tuple(bands)
     places = select_bands(raster.bands, names, str(raster.files[0]))
@@ -186,7 +196,11 @@ def _read(file: BandFile, indexes: list[int], whole: Grid, part: Window, categor
     from rasterio.enums import Resampling
     from rasterio.windows import Window as Rectangle
 
-    with _opened(file) as source:
+    with opened(file) as source:
+        if max(indexes) > source.count:
+            raise DataCorruptError(
+                f"{file} has {source.count} bands, not {max(indexes)} as its data set: fetch it again"
+            )
         down, right = source.height / whole.height, source.width / whole.width
         rectangle = Rectangle(part.column * right, part.row * down, part.width * right, part.height * down)
         resampling = Resampling.nearest if categorical else Resampling.bilinear
@@ -197,13 +211,19 @@ def _read(file: BandFile, indexes: list[int], whole: Grid, part: Window, categor
 
 
 def _grid(file: BandFile) -> Grid:
-    with _opened(file) as source:
+    with opened(file) as source:
         placed = source.crs is not None
         return Grid(source.height, source.width, source.crs, source.transform if placed else None)
 
 
 @contextlib.contextmanager
-def _opened(file: BandFile) -> Iterator[Any]:
+def opened(file: BandFile) -> Iterator[Any]:
+    """The raster file of a band, open for reading (a ``rasterio.DatasetReader``).
+
+    Raises:
+        DataNotFoundError: it is missing.
+        DataCorruptError: it cannot be opened, or a read inside the block fails.
+    """
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 

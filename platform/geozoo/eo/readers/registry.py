@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geozoo.eo.readers.eurosat import EUROSAT
+from geozoo.eo.readers.folder import FOLDER
 from geozoo.errors import DataNotFoundError, InputError
 
 if TYPE_CHECKING:
     from geozoo.eo.readers.record import ReaderRecord
     from geozoo.eo.tiles import Collection
 
-READERS: dict[str, ReaderRecord] = {record.name: record for record in (EUROSAT,)}
+READERS: dict[str, ReaderRecord] = {record.name: record for record in (EUROSAT, FOLDER)}
 """In the order in which they are tried on a folder whose format is not named."""
 
 
