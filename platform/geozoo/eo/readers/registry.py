@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from geozoo.eo.readers.dfc2020 import DFC2020
 from geozoo.eo.readers.eurosat import EUROSAT
 from geozoo.eo.readers.folder import FOLDER
+from geozoo.eo.readers.sen12ms import SEN12MS
 from geozoo.errors import DataNotFoundError, InputError
 
 if TYPE_CHECKING:
     from geozoo.eo.readers.record import ReaderRecord
     from geozoo.eo.tiles import Collection
 
-READERS: dict[str, ReaderRecord] = {record.name: record for record in (EUROSAT, FOLDER)}
+READERS: dict[str, ReaderRecord] = {record.name: record for record in (EUROSAT, SEN12MS, DFC2020, FOLDER)}
 """In the order in which they are tried on a folder whose format is not named."""
 
 
