@@ -188,6 +188,18 @@ def read_raster(
     return _with_offset(pixels, raster) if raster.offset else pixels
 
 
+def valid_pixels(pixels: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
+    """Where ``pixels`` are measured in every band: neither nodata nor NaN.
+
+    Takes ``[bands, height, width]``, gives ``[height, width]``. A pixel at the edge of nodata, which the resampling of
+    a coarser band mixed with it, counts as measured.
+    """
+    measured = ~np.isnan(pixels)
+    if nodata is not None:
+        measured &= pixels != nodata
+    return np.asarray(measured.all(axis=0))
+
+
 def _with_offset(pixels: NDArray[Any], raster: Raster) -> NDArray[Any]:
     shifted = np.maximum(pixels.astype(np.int32) + raster.offset, 1)
     if raster.nodata is not None:
