@@ -228,6 +228,12 @@ def test_an_unreadable_band_is_named(tmp_path: Path) -> None:
         read_raster(only(tmp_path).rasters["s2"])
 
 
+def test_a_folder_without_a_band_of_its_level_is_refused(tmp_path: Path) -> None:
+    write_raster(tmp_path / "l2a" / "B10.tif", band_pixels("B10", 60))
+    with pytest.raises(DataCorruptError, match="has only B10, which s2l2a has not"):
+        find_collection(tmp_path)
+
+
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.SAFE").mkdir()
     with pytest.raises(DataNotFoundError, match="has no Sentinel-2 bands"):

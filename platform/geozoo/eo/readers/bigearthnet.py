@@ -98,9 +98,10 @@ def _tile(name: str, folders: dict[str, Path], split: str | None) -> Tile:
         source: Raster(bands[source][0], bands[source][1], _files(folder, bands[source][1]))
         for source, folder in folders.items()
     }
-    facts = _facts(folders["s2"] if "s2" in folders else folders["s1"])
+    folder = folders.get("s2") or folders["s1"]
+    facts = _facts(folder)
     date = str(facts.get("acquisition_date") or facts.get("acquisition_time") or "")[:10]
-    square = re.search(r"_T?(\d{2}[A-Z]{3})_", f"{facts.get('tile_source', '')} {folders.get('s1', '')}_")
+    square = re.search(r"_T?(\d{2}[A-Z]{3})_", f"{facts.get('tile_source', '')} {folder.name}_")
     return Tile(name, rasters, square[1] if square else name, _numbers(facts, name), split, date or None)
 
 

@@ -43,7 +43,7 @@ class Layout(Frozen):
     """A ``geozoo.yaml``: what the files of a folder do not tell.
 
     Attributes:
-        modalities: by name (``s1``, ``s2``, ``mask``); without it they are recognised.
+        modalities: by name, such as ``s1`` or ``s2``; class codes under ``mask``. Without it they are recognised.
         classes: name of each code of the masks; codes that are not listed count for nothing.
         scene: regular expression found in a file name without its ending; its first group (or else all of the match)
             is the scene. Without it each tile is its own.
@@ -173,7 +173,7 @@ def _bands(path: Path, modality: Modality, files: Mapping[str, Path]) -> tuple[s
     if unknown := [band for band in bands if band not in known]:
         raise BandError(
             f"folder {modality.folder} of {path} is said to have {', '.join(unknown)}, but {modality.sensor} "
-            f"has the bands {' '.join(known)}"
+            f"has the bands {' '.join(known)}: correct the {LAYOUT}"
         )
     with opened(BandFile(str(files[min(files)]))) as source:
         count = source.count

@@ -13,7 +13,7 @@ from geozoo.eo.tiles import Collection, Raster, Tile
 from geozoo.errors import DataCorruptError, DataNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 SEASONS = ("ROIs1158_spring", "ROIs1868_summer", "ROIs1970_fall", "ROIs2017_winter")
@@ -28,8 +28,13 @@ class Patch(NamedTuple):
     scene: str
     number: int
 
+    @property
+    def place(self) -> str:
+        """The scene with its season."""
+        return f"{self.season}_{self.scene}"
+
     def __str__(self) -> str:
-        return f"{self.season}_{self.scene}_p{self.number}"
+        return f"{self.place}_p{self.number}"
 
 
 BROKEN = Patch("ROIs1868_summer", "146", 202)
@@ -53,14 +58,13 @@ def find_sen12ms(path: Path) -> Collection:
     """
     patches = find_patches(path, SEASONS, ("s1", "s2", "lc"))
     broken = patches.pop(BROKEN, None)
-    lists, held_out = _split_lists(path), _held_out(path)
-    tiles = []
-    for patch, files in patches.items():
-        scene = f"{patch.season}_{patch.scene}"
-        split = lists.get(patch) if lists else None if held_out is None else "test" if scene in held_out else "train"
-        tiles.append(Tile(str(patch), rasters_of(files), scene, split=split, recode=IGBP_RECODE))
+    splits = _split_lists(path) or _split_by_scene(path, patches)
+    tiles = tuple(
+        Tile(str(patch), rasters_of(files), patch.place, split=splits.get(patch), recode=IGBP_RECODE)
+        for patch, files in patches.items()
+    )
     notes = (f"patch {BROKEN} was left out: its Sentinel-1 file is broken",) if broken else ()
-    return Collection("sen12ms", tuple(tiles), DFC_CLASSES, notes=notes)
+    return Collection("sen12ms", tiles, DFC_CLASSES, notes=notes)
 
 
 def find_patches(path: Path, seasons: Sequence[str], sources: Sequence[str]) -> dict[Patch, dict[str, Path]]:
@@ -113,15 +117,15 @@ def _split_lists(path: Path) -> dict[Patch, str]:
     return parts
 
 
-def _held_out(path: Path) -> set[str] | None:
-    """Scenes of the makers' hold-out, written ``ROIs1158_spring/s1_63``; None where there is no list."""
+def _split_by_scene(path: Path, patches: Iterable[Patch]) -> dict[Patch, str]:
+    """By the makers' list of held-out scenes, written ``ROIs1158_spring/s1_63``; nothing where there is none."""
     scenes = set()
     for line in _lines(path / HOLD_OUT):
         name = re.fullmatch(r"(ROIs\d{4}_[a-z]+)/s[12]_(\d+)", line)
         if name is None:
             raise DataCorruptError(f"{path / HOLD_OUT} has the line {line!r}, which is no scene")
         scenes.add(f"{name[1]}_{name[2]}")
-    return scenes or None
+    return {patch: "test" if patch.place in scenes else "train" for patch in patches} if scenes else {}
 
 
 def _lines(file: Path) -> list[str]:

@@ -47,7 +47,7 @@ def find_sentinel2(path: Path) -> Collection:
 
     Raises:
         DataNotFoundError: no band is there.
-        DataCorruptError: metadata cannot be read, or a baseline comes without its offset.
+        DataCorruptError: metadata cannot be read, a baseline comes without its offset, or no band is of the level.
     """
     root = path.resolve()
     tiles = [tile for product in sorted(_products(root)) for tile in _granules(root, product)]
@@ -134,6 +134,8 @@ def _tile(product: Path, start: str, title: str, files: dict[str, str]) -> Tile:
     levels = re.findall("l1c|l2a", f"{product} {start} {metadata or ''}".lower())
     sensor = find_sensor(f"s2{levels[-1] if levels else 'l1c' if 'B10' in files else 'l2a'}")
     bands = tuple(band for band in sensor.bands if band in files)
+    if not bands:
+        raise DataCorruptError(f"{product} has only {', '.join(files)}, which {sensor.name} has not: remove it")
     baseline, offset = read_radiometry(metadata, product.name, bands)
     raster = Raster(sensor.name, bands, tuple(BandFile(files[band]) for band in bands), offset, baseline)
     names = f"{start}_{title}_"

@@ -23,8 +23,8 @@ def find_ssl4eo_s12(path: Path) -> Collection:
 
     The scene is the place, the folder of seven digits. Its products are paired by date: the makers took all sensors in
     the same four windows of the year, so that the first of each sensor belong together (their names alone do not sort
-    by date for Sentinel-1). A tile's date is that of its Sentinel-2 product where it has one. Bands have 264, 132 or 44
-    pixels.
+    by date for Sentinel-1). A tile's date is that of its Sentinel-2 product where it has one. Coarser bands may have
+    fewer pixels.
 
     Raises:
         DataNotFoundError: no place is there.
