@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,12 @@ SENSORS = {
         Sensor("labels", LABELS, None, "class code"),
     )
 }
+
+
+def band_name(text: str) -> str:
+    """A band's name as written here: ``B1``, ``b01`` and ``B01`` are ``B01``, ``vv`` is ``VV``."""
+    number = re.fullmatch(r"B(\d{1,2}|8A)", text.strip().upper())
+    return f"B{number[1].zfill(2)}" if number else text.strip().upper()
 
 
 def find_sensor(name: str) -> Sensor:

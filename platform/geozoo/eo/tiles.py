@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from geozoo.eo.bands import find_sensor, select_bands
 from geozoo.errors import DataCorruptError, DataNotFoundError
@@ -23,7 +26,7 @@ IGNORE = 255
 """The class code of pixels that count for nothing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class BandFile:
     """Where one band lies: band ``index`` (from 1) of a raster file, or of the image in a row of a Parquet file."""
 
@@ -35,7 +38,7 @@ class BandFile:
         return self.path if self.row is None else f"{self.path} (row {self.row})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Raster:
     """The bands that one sensor saw of a place.
 
@@ -65,7 +68,7 @@ class Raster:
         return find_sensor(self.sensor).nodata
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tile:
     """One place: its rasters by modality (``s1``, ``s2``, ``rgb``, ``mask``), and what is said about it.
 
@@ -90,12 +93,21 @@ class Tile:
 
 @dataclass(frozen=True)
 class Collection:
-    """What a reader found: tiles in a fixed order, and the names of their classes."""
+    """What a reader found.
+
+    Attributes:
+        name: of the data set.
+        tiles: in a fixed order.
+        classes: names, in the order of the class numbers.
+        multilabel: whether a tile may have several classes, or none.
+        notes: what was left out and why, a sentence each, for who runs the reader.
+    """
 
     name: str
     tiles: tuple[Tile, ...]
     classes: tuple[str, ...] = ()
     multilabel: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,8 +124,9 @@ class Grid:
         if self.transform is None:
             return None
         part = window or Window(0, 0, self.height, self.width)
+        a, b, c, d, e, f = tuple(self.transform)[:6]
         corners = [
-            self.transform * (column, row)
+            (a * column + b * row + c, d * column + e * row + f)
             for row in (part.row, part.row + part.height)
             for column in (part.column, part.column + part.width)
         ]
@@ -158,7 +171,7 @@ def read_raster(
     Raises:
         BandError: a band is not there.
         DataNotFoundError: a file is missing.
-        DataCorruptError: it cannot be read.
+        DataCorruptError: it cannot be read, or has too few bands.
     """
     names = raster.bands if bands is None else tuple(bands)
     places = select_bands(raster.bands, names, str(raster.files[0]))
@@ -175,6 +188,18 @@ def read_raster(
     return _with_offset(pixels, raster) if raster.offset else pixels
 
 
+def valid_pixels(pixels: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
+    """Where ``pixels`` are measured in every band: neither nodata nor NaN.
+
+    Takes ``[bands, height, width]``, gives ``[height, width]``. A pixel at the edge of nodata, which the resampling of
+    a coarser band mixed with it, counts as measured.
+    """
+    measured = ~np.isnan(pixels)
+    if nodata is not None:
+        measured &= pixels != nodata
+    return np.asarray(measured.all(axis=0))
+
+
 def _with_offset(pixels: NDArray[Any], raster: Raster) -> NDArray[Any]:
     shifted = np.maximum(pixels.astype(np.int32) + raster.offset, 1)
     if raster.nodata is not None:
@@ -186,7 +211,11 @@ def _read(file: BandFile, indexes: list[int], whole: Grid, part: Window, categor
     from rasterio.enums import Resampling
     from rasterio.windows import Window as Rectangle
 
-    with _opened(file) as source:
+    with opened(file) as source:
+        if max(indexes) > source.count:
+            raise DataCorruptError(
+                f"{file} has {source.count} bands, not {max(indexes)} as its data set: fetch it again"
+            )
         down, right = source.height / whole.height, source.width / whole.width
         rectangle = Rectangle(part.column * right, part.row * down, part.width * right, part.height * down)
         resampling = Resampling.nearest if categorical else Resampling.bilinear
@@ -197,15 +226,21 @@ def _read(file: BandFile, indexes: list[int], whole: Grid, part: Window, categor
 
 
 def _grid(file: BandFile) -> Grid:
-    with _opened(file) as source:
+    with opened(file) as source:
         placed = source.crs is not None
         return Grid(source.height, source.width, source.crs, source.transform if placed else None)
 
 
 @contextlib.contextmanager
-def _opened(file: BandFile) -> Iterator[Any]:
+def opened(file: BandFile) -> Iterator[Any]:
+    """The raster file of a band, open for reading (a ``rasterio.DatasetReader``).
+
+    Raises:
+        DataNotFoundError: it is missing.
+        DataCorruptError: it cannot be opened, or a read inside the block fails.
+    """
     import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
+    from rasterio.errors import NotGeoreferencedWarning
 
     if file.row is None and not file.path.startswith("/vsi") and not os.path.exists(file.path):
         raise DataNotFoundError(f"{file} is missing: restore it, or remove what refers to it")
@@ -213,14 +248,37 @@ def _opened(file: BandFile) -> Iterator[Any]:
     warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
     try:
         with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), contextlib.ExitStack() as stack:
-            if file.row is None:
-                yield stack.enter_context(rasterio.open(file.path))
-            else:
-                memory = stack.enter_context(rasterio.MemoryFile(_encoded(file.path)[file.row]))
+            if file.row is not None:
+                memory = stack.enter_context(_in_memory(_encoded(file.path)[file.row]))
                 yield stack.enter_context(memory.open())
-    except RasterioIOError as error:
+            elif file.path.lower().endswith((".jpg", ".jpeg")):
+                memory = stack.enter_context(_in_memory(Path(file.path).read_bytes()))
+                yield stack.enter_context(memory.open())
+            else:
+                yield stack.enter_context(rasterio.open(file.path))
+    except DataNotFoundError:
+        raise
+    except OSError as error:  # of rasterio or Pillow
         reason = " ".join(str(error).split()).rstrip(".")
         raise DataCorruptError(f"{file} cannot be read ({reason}): fetch it again") from error
+
+
+def _in_memory(content: bytes) -> Any:
+    """An encoded image as a ``rasterio.MemoryFile``.
+
+    JPEG is decoded by Pillow, as torchvision and published work do: GDAL enlarges the colour channels otherwise, which
+    moves values of EuroSAT by up to 45.
+    """
+    import rasterio
+
+    if not content.startswith(b"\xff\xd8"):
+        return rasterio.MemoryFile(content)
+    pixels = np.atleast_3d(np.asarray(Image.open(io.BytesIO(content)))).transpose(2, 0, 1)
+    memory = rasterio.MemoryFile()
+    count, height, width = pixels.shape
+    with memory.open(driver="GTiff", count=count, height=height, width=width, dtype=pixels.dtype) as target:
+        target.write(pixels)
+    return memory
 
 
 @lru_cache(maxsize=4)

@@ -9,7 +9,7 @@ import numpy as np
 from geozoo.eo.bands import DISPLAY, EUROSAT_BANDS
 from geozoo.eo.readers.record import ReaderRecord
 from geozoo.eo.tiles import BandFile, Collection, Raster, Tile
-from geozoo.errors import DataCorruptError, DataNotFoundError
+from geozoo.errors import DataCorruptError, DataNotFoundError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,13 +34,14 @@ _INSIDE = (".", "2750", "ds/images/remote_sensing/otherDatasets/sentinel_2/tif",
 def find_eurosat(path: Path) -> Collection:
     """Tiles of the RGB archive, of the 13-band archive, or of the RGB images as Parquet in the Hugging Face layout.
 
-    Lists ``eurosat-train.txt``, ``-val`` and ``-test`` (or ``eurosat-spatial-*``, by longitude) beside the class
-    folders decide the split, as in TorchGeo; without them tiles have none. The patches are not placed by scene: each
-    is its own. RGB pixels are display values of B04, B03, B02 and carry no place on the ground.
+    Lists ``eurosat-train.txt``, ``-val`` and ``-test`` (or ``eurosat-spatial-*``, by longitude) in the folder given
+    decide the split, as in TorchGeo; without them tiles have none. The patches are not placed by scene: each is its
+    own. RGB pixels are display values of B04, B03, B02 and carry no place on the ground.
 
     Raises:
         DataNotFoundError: no image is there.
-        DataCorruptError: a label is no class.
+        DataCorruptError: a label or a folder of images is no class.
+        InputError: there are lists of several splits.
     """
     files = [path] if path.is_file() else sorted(path.glob("*.parquet"))
     tiles = list(_rows(files)) if files else list(_folders(path))
@@ -68,6 +69,9 @@ def _folders(path: Path) -> Iterator[Tile]:
     root = _root(path)
     if root is None:
         return
+    for folder in root.iterdir():
+        if folder.name not in CLASSES and any(folder.glob(f"{folder.name}_*.*")):
+            raise DataCorruptError(f"{folder} is named after no class of EuroSAT ({', '.join(CLASSES)}): remove it")
     parts = _split_lists(path)
     for label, name in enumerate(CLASSES):
         for file in sorted((root / name).glob(f"{name}_*")):
@@ -87,9 +91,13 @@ def _root(path: Path) -> Path | None:
 
 def _split_lists(path: Path) -> dict[str, str]:
     parts: dict[str, str] = {}
+    kinds = set()
     for suffix, part in (("train", "train"), ("val", "validation"), ("test", "test")):
-        for file in sorted(path.glob(f"eurosat*-{suffix}.txt")):
+        for file in path.glob(f"eurosat*-{suffix}.txt"):
+            kinds.add(file.name.removesuffix(f"-{suffix}.txt"))
             parts |= {line.strip().rpartition(".")[0]: part for line in file.read_text().splitlines() if line.strip()}
+    if len(kinds) > 1:
+        raise InputError(f"{path} has the lists of several splits ({', '.join(sorted(kinds))}): leave those of one")
     return parts
 
 

@@ -5,14 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from geozoo.eo.readers.bigearthnet import BIGEARTHNET
+from geozoo.eo.readers.dfc2020 import DFC2020
 from geozoo.eo.readers.eurosat import EUROSAT
+from geozoo.eo.readers.folder import FOLDER
+from geozoo.eo.readers.sen12ms import SEN12MS
+from geozoo.eo.readers.sentinel2 import SENTINEL2
+from geozoo.eo.readers.ssl4eo_s12 import SSL4EO_S12
 from geozoo.errors import DataNotFoundError, InputError
 
 if TYPE_CHECKING:
     from geozoo.eo.readers.record import ReaderRecord
     from geozoo.eo.tiles import Collection
 
-READERS: dict[str, ReaderRecord] = {record.name: record for record in (EUROSAT,)}
+READERS: dict[str, ReaderRecord] = {
+    record.name: record for record in (EUROSAT, SEN12MS, DFC2020, BIGEARTHNET, SSL4EO_S12, SENTINEL2, FOLDER)
+}
 """In the order in which they are tried on a folder whose format is not named."""
 
 
