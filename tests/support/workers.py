@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+SLOW_TO_IMPORT = ("torch", "torch._dynamo", "lightly.loss", "pytorch_metric_learning.miners")
+"""Imported once for all workers."""
+
+
 def on_workers(size: int, folder: Path, function: Callable[..., Any], *arguments: Any) -> list[Any]:
     """What ``function(world, *arguments)`` returns on each of ``size`` workers; one worker is this process."""
     if size == 1:
         return [function(World(), *arguments)]
     folder.mkdir(parents=True, exist_ok=True)
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["torch", __name__])  # imported once for all
+    multiprocessing.get_context("forkserver").set_forkserver_preload([*SLOW_TO_IMPORT, __name__])
     arguments = (size, str(folder), function, arguments)
     mp.start_processes(_work, arguments, nprocs=size, start_method="forkserver")  # type: ignore[no-untyped-call]
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(size)]

@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from torch import nn
 
-from geozoo.training.distributed import SyncedBatchNorm1d, World, gather_rows, share, sum_over_workers
+from geozoo.training.distributed import World, gather_rows, share, sum_over_workers
 from tests.support.workers import on_workers
 
 if TYPE_CHECKING:
@@ -47,46 +46,3 @@ def test_gathering_and_summing_carry_the_gradient_of_one_process(size: int, tmp_
     torch.testing.assert_close(sum(part["loss"] for part in parts), alone["loss"], rtol=1e-12, atol=0)
     gradients = torch.cat([part["gradient"] for part in parts])
     torch.testing.assert_close(gradients, alone["gradient"], rtol=1e-12, atol=1e-12)
-
-
-def normalise(world: World, synced: bool = True) -> dict[str, torch.Tensor]:
-    torch.manual_seed(1)
-    layer: nn.Module = SyncedBatchNorm1d(3) if synced else nn.BatchNorm1d(3)
-    layer.double()
-    nn.init.normal_(layer.weight)
-    nn.init.normal_(layer.bias)
-    outputs = []
-    for seed in range(2):
-        x = (rows() + seed)[share(ROWS, world)].clone().requires_grad_()
-        y = layer(x)
-        y.pow(3).sum().backward()
-        assert x.grad is not None
-        outputs += [y.detach(), x.grad]
-    layer.eval()
-    evaluated = layer(rows()[share(ROWS, world)]).detach()
-    gradients = [layer.weight.grad, layer.bias.grad]
-    return {
-        "rows": torch.cat([torch.cat(outputs, dim=1), evaluated], dim=1),
-        "running": torch.stack([layer.running_mean, layer.running_var]),
-        "gradients": torch.stack(gradients),
-        "batches": layer.num_batches_tracked,
-    }
-
-
-@pytest.mark.parametrize("size", [1, 2, 4, 7])
-def test_batchnorm_over_workers_is_torchs_over_one_batch(size: int, tmp_path: Path) -> None:
-    torchs = normalise(World(), synced=False)
-    parts = on_workers(size, tmp_path, normalise)
-    close = {"rtol": 1e-11, "atol": 1e-11}
-    torch.testing.assert_close(torch.cat([part["rows"] for part in parts]), torchs["rows"], **close)
-    torch.testing.assert_close(sum(part["gradients"] for part in parts), torchs["gradients"], **close)
-    for part in parts:
-        torch.testing.assert_close(part["running"], torchs["running"], **close)
-        assert part["batches"] == torchs["batches"]
-
-
-def test_a_batch_of_one_row_is_its_own_mean() -> None:
-    layer = SyncedBatchNorm1d(3).double()
-    before = layer.running_var.clone()
-    assert torch.equal(layer(rows(1)), torch.zeros(1, 3, dtype=torch.float64))
-    assert torch.equal(layer.running_var, before)

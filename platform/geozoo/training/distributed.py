@@ -1,4 +1,4 @@
-"""Several workers as one: who holds which rows of a batch, sums and gathers that carry gradient, BatchNorm over all.
+"""Several workers as one: who holds which rows of a batch, sums and gathers that carry gradient.
 
 The convention everywhere is that of sums: the loss of the whole batch is the *sum* of what the workers return, so the
 gradient of a parameter is the sum of the workers' gradients. All collectives run over the default process group, on
@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def share(total: int, world: World, rank: int | None = None) -> slice:
 
 def sum_over_workers(local: Tensor) -> Tensor:
     """The sum of a tensor over all workers, with gradient: every worker's output depends on every worker's input."""
-    if not _several():
+    if not several_workers():
         return local
     summed: Tensor = _Sum.apply(local)
     return summed
@@ -62,7 +62,8 @@ def gather_rows(local: Tensor, total: int, world: World) -> Tensor:
     return gathered
 
 
-def _several() -> bool:
+def several_workers() -> bool:
+    """Whether the default process group has more than this process."""
     return dist.is_initialized() and dist.get_world_size() > 1
 
 
@@ -99,35 +100,3 @@ class _Gather(torch.autograd.Function):
         summed = gradient.clone()
         dist.all_reduce(summed)
         return summed[ctx.place], None, None
-
-
-class SyncedBatchNorm1d(nn.BatchNorm1d):
-    """BatchNorm over the rows of all workers, on any backend: torch's ``SyncBatchNorm`` refuses a CPU.
-
-    Takes ``[rows, features]``; rows may be unequally spread over the workers. With one worker it equals
-    `torch.nn.BatchNorm1d`, except that a batch of a single row is allowed (its variance is 0, and the running variance
-    keeps its value).
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Normalise ``[rows, features]`` by the mean and variance of all rows, or by the running ones in evaluation."""
-        if not self.training:
-            return super().forward(input)
-        rows = input.new_tensor([float(len(input))])
-        count = float(sum_over_workers(rows))
-        mean = sum_over_workers(input.sum(0)) / count
-        centred = input - mean
-        variance = sum_over_workers(centred.square().sum(0)) / count
-        self._remember(mean.detach(), variance.detach(), count)
-        normalised = centred * torch.rsqrt(variance + self.eps)
-        return normalised * self.weight + self.bias
-
-    def _remember(self, mean: Tensor, variance: Tensor, count: float) -> None:
-        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
-            return
-        self.num_batches_tracked += 1
-        momentum = 0.1 if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
-        if count > 1:
-            unbiased = variance * count / (count - 1)
-            self.running_var.lerp_(unbiased.to(self.running_var.dtype), momentum)

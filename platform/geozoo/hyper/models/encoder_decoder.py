@@ -13,7 +13,7 @@ from geozoo.hyper.models.gather import TokenGroups
 from geozoo.hyper.models.model import HyperModel, Reconstruction
 from geozoo.hyper.models.tokens import TOKEN_SCHEMES
 from geozoo.nets.layout import num_parameters
-from geozoo.training.distributed import SyncedBatchNorm1d
+from geozoo.training.batchnorm import SyncedBatchNorm1d
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
