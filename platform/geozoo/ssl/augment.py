@@ -126,8 +126,8 @@ def luminance(pixels: Tensor) -> Tensor:
 
 
 def _jittered(pixels: Tensor, settings: JitterSettings, draws: RowDraws) -> Tensor:
-    """Brightness, contrast and saturation as torchvision blends them, in this order, without clipping."""
-    if not (settings.brightness or settings.contrast or settings.saturation):
+    """Brightness, contrast and saturation as torchvision blends them, in this order, without clipping; then bands."""
+    if not (settings.brightness or settings.contrast or settings.saturation or settings.bands):
         return pixels
     draw = draws.uniform(4).to(pixels.dtype)
     strengths = draw.new_tensor([settings.brightness, settings.contrast, settings.saturation])
@@ -138,6 +138,9 @@ def _jittered(pixels: Tensor, settings: JitterSettings, draws: RowDraws) -> Tens
     changed = middle + (changed - middle) * contrast
     gray = luminance(changed)
     changed = gray + (changed - gray) * saturation
+    if settings.bands:
+        each = draws.uniform(pixels.shape[1]).to(pixels.dtype)
+        changed = changed * (1 + (2 * each - 1) * settings.bands)[:, :, None, None]
     return torch.where((draw[:, 3] < settings.probability)[:, None, None, None], changed, pixels)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError
 
+from geozoo.errors import InputError
+from geozoo.recipe.describe import describe_errors
 from geozoo.recipe.load import load_document
 from geozoo.recipe.model import Origin
 from geozoo.recipe.space import Count, Fraction, Frozen, NonNegative, Seed
-from geozoo.ssl.losses import LossOptions  # noqa: TC001  (pydantic reads the annotation)
+from geozoo.ssl.losses.options import LossOptions  # noqa: TC001  (pydantic reads the annotation)
+from geozoo.ssl.losses.registry import find_loss
 from geozoo.training.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
 
 if TYPE_CHECKING:
@@ -61,11 +64,15 @@ class ViewSettings(Frozen):
 
 
 class JitterSettings(Frozen):
-    """Largest relative change of ``brightness``, ``contrast`` and ``saturation``, of ``probability`` of the chips."""
+    """Largest relative change of ``brightness``, ``contrast`` and ``saturation``, of ``probability`` of the chips.
+
+    ``bands`` changes the brightness of every band by itself, which is what a change of hue is to any number of bands.
+    """
 
     brightness: NonNegative = 0.0
     contrast: NonNegative = 0.0
     saturation: NonNegative = 0.0
+    bands: NonNegative = 0.0
     probability: Share = 0.8
 
 
@@ -101,6 +108,19 @@ class ProjectionSettings(Frozen):
     batchnorm: bool = False
 
 
+def _loss_options(value: Any) -> Any:
+    if not isinstance(value, dict) or "name" not in value:
+        return value
+    try:
+        record = find_loss(value["name"])
+    except InputError as error:
+        raise ValueError(str(error)) from None
+    try:
+        return record.options.model_validate(value)
+    except ValidationError as error:
+        raise ValueError(describe_errors(error, record.options, value)) from None
+
+
 class SslExperiment(Frozen):
     """One self-supervised training, described completely; ``chips`` is the URL of a chip store.
 
@@ -116,7 +136,7 @@ class SslExperiment(Frozen):
     views: dict[str, ViewSettings] = Field(min_length=1, max_length=2)
     augmentation: AugmentationSettings = AugmentationSettings()
     projection: ProjectionSettings | None = ProjectionSettings()
-    loss: LossOptions
+    loss: Annotated[SerializeAsAny[LossOptions], BeforeValidator(_loss_options)]
     optimizer: OptimizerSettings = OptimizerSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     training: TrainingSettings

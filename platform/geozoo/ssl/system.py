@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from geozoo.ssl.augment import Geometry, recolour
-from geozoo.ssl.losses import make_loss
+from geozoo.ssl.collapse import spread
+from geozoo.ssl.losses.make import make_loss
 from geozoo.training.distributed import gather_rows
-from geozoo.training.loop import LOSS
 
 if TYPE_CHECKING:
     from geozoo.ssl.experiment import ProjectionSettings, SslExperiment
@@ -44,7 +44,7 @@ class ContrastiveSystem(nn.Module):
         first, second = self._embeddings(batch, draws)
         both = gather_rows(torch.cat([first, second], dim=1), batch.total, self.world)
         one, other = both.chunk(2, dim=1)
-        terms = {LOSS: self.measure(one, other), "spread": spread(both.detach())}
+        terms = {**self.measure(one, other), "spread": spread(torch.cat([one, other]))}
         return {name: term / self.world.size for name, term in terms.items()}
 
     def _embeddings(self, batch: ChipBatch, draws: RowDraws) -> tuple[Tensor, Tensor]:
@@ -66,14 +66,6 @@ class ContrastiveSystem(nn.Module):
 
     def _draw(self, view: View, stacked: Tensor, draws: RowDraws, geometry: Geometry) -> Tensor:
         return recolour(geometry(stacked), self.augmentation, draws)
-
-
-def spread(embeddings: Tensor) -> Tensor:
-    """Mean over dimensions of the standard deviation of the normalised rows, times the root of their number."""
-    wide = torch.nn.functional.normalize(embeddings.float(), dim=1)
-    deviations = wide.std(0, correction=0)
-    mean: Tensor = deviations.mean() * wide.shape[1] ** 0.5
-    return mean
 
 
 def _head(dim: int, settings: ProjectionSettings | None) -> nn.Module:
