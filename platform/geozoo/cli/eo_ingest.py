@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from geozoo.eo.chips.header import Onto
     from geozoo.eo.chips.ingest import Part
 
 EXAMPLES = """
@@ -22,6 +23,7 @@ Examples:
   geozoo eo ingest data/eurosat_rgb --to eurosat-chips
   geozoo eo ingest data/SEN12MS --to s3://bucket/sen12ms --size 256 --workers 8
   geozoo eo ingest data/tiles --to chips --size 64 --stride 32 --bands s2=B04,B03,B02 --address auto
+  geozoo eo ingest data/scenes --to chips --size 256 --crs EPSG:32632 --resolution 10
 """
 
 
@@ -36,6 +38,12 @@ def ingest(
     bands: Annotated[
         list[str] | None,
         typer.Option("--bands", metavar="MODALITY=B04,B03", help="Keep these bands of a modality; repeatable."),
+    ] = None,
+    crs: Annotated[
+        str | None, typer.Option(metavar="EPSG:N", help="Bring all tiles to this CRS; needs --resolution.")
+    ] = None,
+    resolution: Annotated[
+        float | None, typer.Option(metavar="X", help="Side of a pixel in units of --crs; needs --crs.")
     ] = None,
     workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes on this machine.")] = 1,
     address: Annotated[
@@ -53,6 +61,7 @@ def ingest(
 
     if to.startswith("memory://"):
         raise InputError(f"{to!r} is visible to one process only: ingest to a folder or an s3:// URL.")
+    onto = _onto(crs, resolution)
     started = time.monotonic()
     location = open_location(to)
     refuse_unsafe_endpoint(location)
@@ -67,10 +76,14 @@ def ingest(
             size,
             stride,
             _bands(bands or []),
+            onto,
             lambda: on_step("measure tiles", next(measured, count), count),
         )
-        for done, _ in enumerate(_cut(parts, workers, address), 1):
-            on_step("cut parts", done, len(parts))
+        try:
+            for done, _ in enumerate(_cut(parts, workers, address), 1):
+                on_step("cut parts", done, len(parts))
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("interrupted: what is cut stays; run the same command to go on.") from None
     header = finish_ingest(location.url)
     seconds = time.monotonic() - started
     if json:
@@ -97,9 +110,28 @@ def _bands(given: list[str]) -> dict[str, tuple[str, ...]]:
     return chosen
 
 
+def _onto(crs: str | None, resolution: float | None) -> Onto | None:
+    from rasterio.crs import CRS
+    from rasterio.errors import CRSError
+
+    from geozoo.eo.chips.header import Onto
+    from geozoo.errors import InputError
+
+    if crs is None and resolution is None:
+        return None
+    if crs is None or resolution is None or resolution <= 0:
+        raise InputError(
+            f"--crs {crs} with --resolution {resolution} is no grid: give both, as --crs EPSG:32632 --resolution 10"
+        )
+    try:
+        return Onto(crs=CRS.from_user_input(crs).to_string(), resolution=resolution)
+    except CRSError:
+        raise InputError(f"--crs {crs!r} is unknown to PROJ: give a code such as EPSG:32632") from None
+
+
 def _cut(parts: list[Part], workers: int, address: str | None) -> Iterator[int]:
     """Cut all parts, yielding as each is done; the first error ends it."""
-    from geozoo.eo.chips.ingest import cut_parts
+    from geozoo.eo.chips.workers import cut_parts
 
     if address is None:
         yield from cut_parts(parts, workers)

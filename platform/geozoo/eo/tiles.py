@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from geozoo.eo.bands import find_sensor, select_bands
+from geozoo.eo.warp import fill_of, read_warped, same_ground
 from geozoo.errors import DataCorruptError, DataNotFoundError
 
 if TYPE_CHECKING:
@@ -166,7 +167,8 @@ def read_raster(
     """Pixels ``[bands, height, width]`` in the type of the file, coarser bands brought to the finest grid.
 
     Resampling is bilinear, as in TorchGeo's BigEarthNet, and nearest where numbers are class codes. The offset of the
-    processing baseline is added, and results below 0 become 1, so that 0 keeps meaning nodata.
+    processing baseline is added, and results below 0 become 1, so that 0 keeps meaning nodata. A file on other ground
+    than ``grid`` is warped to it (`geozoo.eo.warp.read_warped`); `IGNORE` is then the code of what it does not cover.
 
     Raises:
         BandError: a band is not there.
@@ -177,37 +179,39 @@ def read_raster(
     places = select_bands(raster.bands, names, str(raster.files[0]))
     whole = grid or grid_of(raster)
     part = window or Window(0, 0, whole.height, whole.width)
-    if len({(raster.files[place].path, raster.files[place].row) for place in places}) == 1:
-        pixels = _read(
-            raster.files[places[0]], [raster.files[place].index for place in places], whole, part, categorical
-        )
+    files = [raster.files[place] for place in places]
+    if len({(file.path, file.row) for file in files}) == 1:
+        pixels = _read(files[0], [file.index for file in files], whole, part, raster.nodata, categorical)
     else:
-        pixels = np.concatenate(
-            [_read(raster.files[place], [raster.files[place].index], whole, part, categorical) for place in places]
-        )
-    return _with_offset(pixels, raster) if raster.offset else pixels
+        pixels = np.concatenate([_read(file, [file.index], whole, part, raster.nodata, categorical) for file in files])
+    return add_offset(pixels, raster)
 
 
 def valid_pixels(pixels: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
-    """Where ``pixels`` are measured in every band: neither nodata nor NaN.
+    """Where ``pixels`` are measured in every band: neither nodata nor NaN nor infinite (decibels of a zero).
 
     Takes ``[bands, height, width]``, gives ``[height, width]``. A pixel at the edge of nodata, which the resampling of
     a coarser band mixed with it, counts as measured.
     """
-    measured = ~np.isnan(pixels)
+    measured = np.isfinite(pixels)
     if nodata is not None:
         measured &= pixels != nodata
     return np.asarray(measured.all(axis=0))
 
 
-def _with_offset(pixels: NDArray[Any], raster: Raster) -> NDArray[Any]:
+def add_offset(pixels: NDArray[Any], raster: Raster) -> NDArray[Any]:
+    """Numbers of a file with the offset of their processing baseline; see `read_raster`."""
+    if not raster.offset:
+        return pixels
     shifted = np.maximum(pixels.astype(np.int32) + raster.offset, 1)
     if raster.nodata is not None:
         shifted[pixels == raster.nodata] = raster.nodata
     return shifted.astype(pixels.dtype)
 
 
-def _read(file: BandFile, indexes: list[int], whole: Grid, part: Window, categorical: bool) -> NDArray[Any]:
+def _read(
+    file: BandFile, indexes: list[int], whole: Grid, part: Window, nodata: float | None, categorical: bool
+) -> NDArray[Any]:
     from rasterio.enums import Resampling
     from rasterio.windows import Window as Rectangle
 
@@ -216,6 +220,9 @@ def _read(file: BandFile, indexes: list[int], whole: Grid, part: Window, categor
             raise DataCorruptError(
                 f"{file} has {source.count} bands, not {max(indexes)} as its data set: fetch it again"
             )
+        if not same_ground(source_grid(source), whole):
+            fill = IGNORE if categorical else fill_of(source, nodata)
+            return read_warped(source, indexes, whole, part, fill, categorical)
         down, right = source.height / whole.height, source.width / whole.width
         rectangle = Rectangle(part.column * right, part.row * down, part.width * right, part.height * down)
         resampling = Resampling.nearest if categorical else Resampling.bilinear
@@ -227,8 +234,13 @@ def _read(file: BandFile, indexes: list[int], whole: Grid, part: Window, categor
 
 def _grid(file: BandFile) -> Grid:
     with opened(file) as source:
-        placed = source.crs is not None
-        return Grid(source.height, source.width, source.crs, source.transform if placed else None)
+        return source_grid(source)
+
+
+def source_grid(source: Any) -> Grid:
+    """The grid of an open file."""
+    placed = source.crs is not None
+    return Grid(source.height, source.width, source.crs, source.transform if placed else None)
 
 
 @contextlib.contextmanager

@@ -60,8 +60,8 @@ def split_chips(chips: Chips, settings: SplitSettings) -> Parts:
 
 
 def chip_labels(chips: Chips) -> Rows:
-    """The class of every chip, -1 where it has not exactly one."""
-    return np.array([one[0] if len(one) == 1 else -1 for one in chips.index["labels"]], np.int64)
+    """The class of every chip (of most pixels where it only has a mask), -1 where there is none."""
+    return chips.index["label"].fillna(-1).to_numpy(np.int64)
 
 
 def colour_statistics(chips: Chips, modality: str, rows: Rows) -> NDArray[np.float64]:

@@ -44,7 +44,13 @@ class Chips:
 
     @cached_property
     def index(self) -> pd.DataFrame:
-        """One row per chip, in order: ``id``, ``scene``, ``split``, ``labels``, ``valid`` (share of pixels), place."""
+        """One row per chip, in order.
+
+        ``chip``, ``id``, ``tile``, ``scene``, ``row`` and ``column`` of the first pixel, ``split``, ``date``,
+        ``label`` (the one class, or that of most pixels of the mask; NaN where there is none), ``labels`` (classes of
+        the tile, or those on a tenth of the mask), ``valid`` (share of pixels measured in every band), ``baseline``,
+        and the place: see `geozoo.eo.chips.footprint.footprint`.
+        """
         import pyarrow.parquet as pq
 
         table: pd.DataFrame = pq.read_table(io.BytesIO(self.location.read(INDEX_NAME))).to_pandas()
@@ -57,15 +63,20 @@ class Chips:
 
         Args:
             modality: a key of ``header.arrays``.
-            rows: numbers of chips.
+            rows: numbers of chips, from 0.
             bands: names, in the order wanted; all where not given.
 
         Raises:
             BandError: there is no such modality or band.
+            InputError: there is no such chip.
             DamagedZooError: stored bytes are missing or fail their checksum.
         """
         if modality not in self.header.arrays:
             raise BandError(f"{self.url} has no modality {modality!r}: choose one of {', '.join(self.header.arrays)}")
+        if len(rows) and not (min(rows) >= 0 and max(rows) < len(self)):
+            raise InputError(
+                f"{self.url} has chips 0 to {len(self) - 1}, not {min(rows)} to {max(rows)}: choose others"
+            )
         array = self.header.arrays[modality]
         pixels = array.read(self.location, f"{ARRAYS}/{modality}", rows)
         if bands is None or tuple(bands) == array.bands:
@@ -85,6 +96,10 @@ def open_chips(url: str | Path) -> Chips:
             header = ChipHeader.loads(location.read(HEADER_NAME), f"{location.url}/{HEADER_NAME}")
         except FileNotFoundError:
             raise InputError(f"{location.url} is no chip store: make one with geozoo eo ingest") from None
-        if not location.exists(INDEX_NAME):
-            raise InputError(f"the ingest to {location.url} is not finished: run the same command again to finish it")
+        try:
+            location.read_into(INDEX_NAME, 0, memoryview(bytearray(1)))
+        except FileNotFoundError:
+            raise InputError(
+                f"the ingest to {location.url} is not finished: run the same command again to finish it"
+            ) from None
     return Chips(location, header)

@@ -6,6 +6,8 @@ import json
 import struct
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from geozoo.eo.tiles import Grid, Window
 
@@ -13,34 +15,52 @@ GEO_METADATA = json.dumps(
     {
         "version": "1.1.0",
         "primary_column": "geometry",
-        "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Polygon"]}},
+        "columns": {"geometry": {"encoding": "WKB", "geometry_types": ["Polygon", "MultiPolygon"]}},
     }
 )
 """The ``geo`` metadata of a GeoParquet file whose geometry is in longitude and latitude (OGC:CRS84, the default)."""
+EARTH_RADIUS = 6_371_007.2
+"""Of the sphere with the area of the WGS 84 ellipsoid, in metres."""
+
+Ring = list[tuple[float, float]]
 
 
 def footprint(grid: Grid, window: Window) -> dict[str, Any]:
-    """``crs`` (as text), ``bounds`` (west, south, east, north, in it) and ``geometry`` (WKB in degrees) of a window.
+    """Facts on the place of a window; all are None where the file has none.
 
-    All are None where the file has no place on the ground.
+    ``crs`` (as text), ``bounds`` (west, south, east, north, in it), ``geometry`` (WKB in degrees, cut in two at the
+    antimeridian) and ``area`` (square metres; of the sphere with the area of the ellipsoid, within half a percent).
     """
     bounds = grid.bounds(window)
     if bounds is None:
-        return {"crs": None, "bounds": None, "geometry": None}
-    from rasterio.warp import transform
+        return {"crs": None, "bounds": None, "geometry": None, "area": None}
+    from rasterio.warp import transform_geom
 
-    west, south, east, north = bounds
-    corners = [(west, south), (east, south), (east, north), (west, north), (west, south)]
-    xs, ys = zip(*corners, strict=True)
-    longitudes, latitudes = transform(grid.crs, "EPSG:4326", xs, ys)
+    top, left, bottom, right = window.row, window.column, window.row + window.height, window.column + window.width
+    places = ((left, bottom), (right, bottom), (right, top), (left, top), (left, bottom))
+    outline = {"type": "Polygon", "coordinates": [[grid.transform * place for place in places]]}
+    turned = transform_geom(grid.crs, "EPSG:4326", outline, antimeridian_cutting=True)
+    rings = turned["coordinates"]
+    polygons: list[Ring] = [rings[0]] if turned["type"] == "Polygon" else [one[0] for one in rings]
     return {
         "crs": grid.crs.to_string(),
         "bounds": list(bounds),
-        "geometry": polygon_wkb(list(zip(longitudes, latitudes, strict=True))),
+        "geometry": as_wkb(polygons),
+        "area": sum(map(sphere_area, polygons)),
     }
 
 
-def polygon_wkb(ring: list[tuple[float, float]]) -> bytes:
-    """A polygon of one closed ring as little-endian well-known binary."""
+def as_wkb(polygons: list[Ring]) -> bytes:
+    """One polygon, or several as a multi-polygon, each of one closed ring, as little-endian well-known binary."""
+    if len(polygons) > 1:
+        return struct.pack("<BII", 1, 6, len(polygons)) + b"".join(as_wkb([one]) for one in polygons)
+    (ring,) = polygons
     flat = [coordinate for point in ring for coordinate in point]
     return struct.pack(f"<BIII{len(flat)}d", 1, 3, 1, len(ring), *flat)
+
+
+def sphere_area(ring: Ring) -> float:
+    """Square metres inside a closed ring in degrees: that of its plane image under the cylindrical equal-area map."""
+    degrees = np.radians(np.asarray(ring))
+    x, y = degrees[:, 0] - degrees[0, 0], np.sin(degrees[:, 1]) - np.sin(degrees[0, 1])
+    return float(abs(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) / 2 * EARTH_RADIUS**2)

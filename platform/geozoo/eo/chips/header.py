@@ -14,6 +14,15 @@ INDEX_NAME = "index.parquet"
 ARRAYS = "chips.zarr"
 
 
+class Onto(BaseModel):
+    """A grid that tiles are brought to: a CRS, and the side of a pixel in its units."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    crs: str
+    resolution: float
+
+
 class ChipHeader(BaseModel):
     """Written first, by whoever ingests first; another plan is refused.
 
@@ -26,6 +35,7 @@ class ChipHeader(BaseModel):
         count: chips.
         part: chips that are written together.
         arrays: by modality.
+        onto: the grid of all chips, None where each tile keeps that of its first raster.
         plan_sha256: of the plan; see `geozoo.eo.chips.plan.digest_plan`.
     """
 
@@ -39,6 +49,7 @@ class ChipHeader(BaseModel):
     count: int
     part: int
     arrays: dict[str, ChipArray]
+    onto: Onto | None = None
     plan_sha256: str
 
     @property

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geozoo.eo.chips.footprint import GEO_METADATA, footprint
-from geozoo.eo.chips.header import ARRAYS, HEADER_NAME, INDEX_NAME, ChipHeader, part_name
-from geozoo.eo.chips.plan import MASK, design_arrays, digest_plan, plan_chips, reference_raster
-from geozoo.eo.tiles import IGNORE, Window, grid_of, read_raster
-from geozoo.errors import DataCorruptError, InputError
+from geozoo.eo.chips.cut import cut_strip
+from geozoo.eo.chips.footprint import GEO_METADATA
+from geozoo.eo.chips.header import ARRAYS, HEADER_NAME, INDEX_NAME, ChipHeader, Onto, part_name
+from geozoo.eo.chips.plan import design_arrays, digest_plan, plan_chips
+from geozoo.errors import InputError
 from geozoo.store import open_location
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     import pandas as pd
     import pyarrow as pa
-    from numpy.typing import NDArray
 
-    from geozoo.eo.tiles import Collection, Raster, Tile
+    from geozoo.eo.tiles import Collection, Tile
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ def begin_ingest(
     size: int,
     stride: int | None = None,
     bands: Mapping[str, tuple[str, ...]] | None = None,
+    onto: Onto | None = None,
     on_tile: Callable[[], object] = lambda: None,
 ) -> list[Part]:
     """Plan the chips, write the header, and return the parts that are missing.
@@ -60,12 +61,17 @@ def begin_ingest(
         size: side of a chip in pixels.
         stride: pixels from chip to chip; ``size`` where not given.
         bands: names to keep, by modality; all where not given.
+        onto: the grid that all tiles are brought to; each keeps that of its first raster where not given.
         on_tile: called for every tile that was measured.
 
     Raises:
-        InputError: a tile is too small, or a store of another plan is there.
+        InputError: there are no tiles, one is too small, or a store of another plan is there.
+        BandError: a band or modality is not there.
+        DataNotFoundError, DataCorruptError: a tile cannot be opened, or is unlike the first.
     """
-    table = plan_chips(collection, size, stride or size, on_tile)
+    if not collection.tiles:
+        raise InputError(f"collection {collection.name} has no tiles: give the folder of a data set")
+    table = plan_chips(collection, size, stride or size, onto, on_tile)
     arrays = design_arrays(collection, len(table), size, bands or {})
     header = ChipHeader(
         name=collection.name,
@@ -75,7 +81,8 @@ def begin_ingest(
         count=len(table),
         part=next(iter(arrays.values())).part,
         arrays=arrays,
-        plan_sha256=digest_plan(collection, table, arrays.values()),
+        onto=onto,
+        plan_sha256=digest_plan(collection, table, arrays.values(), onto),
     )
     location = open_location(url)
     with location.opening():
@@ -111,18 +118,25 @@ def _part(collection: Collection, table: pd.DataFrame, header: ChipHeader, url: 
 def ingest_part(part: Part) -> int:
     """Cut, write the pixels, then the index of the part; the number of chips.
 
+    Holds the chips of the part, at most 32 MiB a modality, and one row of chips of a tile.
+
     Raises:
         DataNotFoundError, DataCorruptError: a tile cannot be read, or is not like the first.
         StoreLostError: the store failed.
     """
-    location = open_location(part.url)
-    cut = [_cut(part, *row) for row in part.rows]
-    for name, array in part.header.arrays.items():
-        shard = array.encode(np.stack([pixels[name] for pixels, _ in cut]))
-        location.write(f"{ARRAYS}/{name}/c/{part.number}/0/0/0", shard)
-    table = _index_table([facts for _, facts in cut])
-    location.write(part_name(part.number), _parquet(table))
-    return len(cut)
+    location, header = open_location(part.url), part.header
+    pixels = {name: np.empty((len(part.rows), *array.chip_shape), array.dtype) for name, array in header.arrays.items()}
+    facts: list[dict[str, Any]] = []
+    for (place, row), together in groupby(part.rows, lambda one: one[1:3]):
+        chips = list(together)
+        strip = cut_strip(header, part.tiles[place], row, [column for *_, column in chips])
+        for name, cut in strip.pixels.items():
+            pixels[name][len(facts) : len(facts) + len(chips)] = cut
+        facts += [{"id": chip[0], **known} for chip, known in zip(chips, strip.facts, strict=True)]
+    for name, array in header.arrays.items():
+        location.write(f"{ARRAYS}/{name}/c/{part.number}/0/0/0", array.encode(pixels[name]))
+    location.write(part_name(part.number), _parquet(_index_table(facts)))
+    return len(facts)
 
 
 def finish_ingest(url: str) -> ChipHeader:
@@ -149,62 +163,6 @@ def finish_ingest(url: str) -> ChipHeader:
     return header
 
 
-def _cut(part: Part, name: str, place: int, row: int, column: int) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """The pixels of a chip by modality, and its row of the index."""
-    tile, size = part.tiles[place], part.header.size
-    window = Window(row, column, size, size)
-    grid = grid_of(reference_raster(tile))
-    pixels, valid = {}, np.ones((size, size), bool)
-    for modality, array in part.header.arrays.items():
-        if modality not in tile.rasters:
-            raise DataCorruptError(f"tile {tile.id} has no {modality}: ingest a folder whose tiles are alike")
-        raster = tile.rasters[modality]
-        categorical = modality == MASK
-        read = read_raster(raster, array.bands, window, grid=grid, categorical=categorical)
-        if categorical:
-            read = recode(read, tile.recode)
-        elif read.dtype != np.dtype(array.dtype):
-            raise DataCorruptError(
-                f"{raster.files[0]} holds {read.dtype}, the first tile {array.dtype}: run geozoo eo check on the folder"
-            )
-        else:
-            valid &= valid_pixels(read, raster)
-        pixels[modality] = read
-    facts = {
-        "id": name,
-        "tile": tile.id,
-        "scene": tile.scene,
-        "row": row,
-        "column": column,
-        "split": tile.split,
-        "date": tile.date,
-        "labels": list(tile.labels),
-        "valid": float(valid.mean()),
-        "baseline": next((raster.baseline for raster in tile.rasters.values() if raster.baseline), None),
-        **footprint(grid, window),
-    }
-    return pixels, facts
-
-
-def valid_pixels(pixels: NDArray[Any], raster: Raster) -> NDArray[np.bool_]:
-    """Where all bands were measured, ``[height, width]``: neither nodata nor NaN."""
-    if np.issubdtype(pixels.dtype, np.floating):
-        return np.asarray(np.isfinite(pixels).all(0))
-    if raster.nodata is None:
-        return np.ones(pixels.shape[1:], bool)
-    return np.asarray((pixels != raster.nodata).all(0))
-
-
-def recode(codes: NDArray[Any], table: tuple[int, ...] | None) -> NDArray[np.uint8]:
-    """Class numbers from the codes of a file; codes that the table does not have become `IGNORE`."""
-    if table is None:
-        return codes.astype(np.uint8)
-    lookup = np.full(256, IGNORE, np.uint8)
-    lookup[: len(table)] = table
-    inside = (codes >= 0) & (codes < len(lookup))
-    return np.where(inside, lookup[np.where(inside, codes, 0).astype(np.intp)], IGNORE).astype(np.uint8)
-
-
 def _index_table(facts: list[dict[str, Any]]) -> pa.Table:
     import pyarrow as pa
 
@@ -218,12 +176,14 @@ def _index_table(facts: list[dict[str, Any]]) -> pa.Table:
             "column": number,
             "split": text,
             "date": text,
+            "label": number,
             "labels": pa.list_(number),
             "valid": real,
             "baseline": text,
             "crs": text,
             "bounds": pa.list_(real),
             "geometry": pa.binary(),
+            "area": real,
         },
         metadata={"geo": GEO_METADATA},
     )
@@ -236,20 +196,3 @@ def _parquet(table: pa.Table) -> memoryview:
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
     return buffer.getbuffer()
-
-
-def cut_parts(parts: Sequence[Part], workers: int = 1) -> Iterator[int]:
-    """`ingest_part` of all, in this process or in several of this machine; yields the chips of each part done."""
-    if workers == 1 or len(parts) < 2:
-        yield from map(ingest_part, parts)
-        return
-    from concurrent.futures import ProcessPoolExecutor, as_completed
-    from multiprocessing import get_context
-
-    with ProcessPoolExecutor(min(workers, len(parts)), mp_context=get_context("spawn")) as pool:
-        futures = [pool.submit(ingest_part, part) for part in parts]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)

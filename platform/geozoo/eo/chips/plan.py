@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from geozoo.eo.bands import select_bands
 from geozoo.eo.chips.array import ChipArray
-from geozoo.eo.tiles import grid_of, read_raster
-from geozoo.errors import BandError, InputError
+from geozoo.eo.tiles import Window, grid_of, read_raster
+from geozoo.eo.warp import grid_onto
+from geozoo.errors import BandError, DataCorruptError, InputError
 from geozoo.store.concurrency import concurrently
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from geozoo.eo.tiles import Collection, Tile
+    from geozoo.eo.chips.header import Onto
+    from geozoo.eo.tiles import Collection, Grid, Raster, Tile
 
 MAX_SHARD_BYTES = 32 * 2**20
 MAX_PART = 1024
@@ -26,7 +28,7 @@ MASK = "mask"
 
 
 def plan_chips(
-    collection: Collection, size: int, stride: int, on_tile: Callable[[], object] = lambda: None
+    collection: Collection, size: int, stride: int, onto: Onto | None, on_tile: Callable[[], object] = lambda: None
 ) -> pd.DataFrame:
     """One row per chip: ``chip``, ``tile`` (its number), ``id``, ``row`` and ``column`` of its first pixel.
 
@@ -34,14 +36,14 @@ def plan_chips(
     edges is not used.
 
     Raises:
-        InputError: a tile is smaller than a chip.
+        InputError: a tile is smaller than a chip, or has no place that could be brought to another grid.
         DataNotFoundError, DataCorruptError: a tile cannot be opened.
     """
     import pandas as pd
 
     def corners(numbered: tuple[int, Tile]) -> list[tuple[int, str, int, int]]:
         number, tile = numbered
-        grid = grid_of(reference_raster(tile))
+        grid = chip_grid(reference_raster(tile), onto)
         on_tile()
         if min(grid.height, grid.width) < size:
             raise InputError(
@@ -57,9 +59,25 @@ def plan_chips(
     return table
 
 
-def reference_raster(tile: Tile) -> Any:
+def reference_raster(tile: Tile) -> Raster:
     """The raster whose grid the chips of a tile follow: the first that is no mask."""
     return next((raster for name, raster in tile.rasters.items() if name != MASK), None) or tile.rasters[MASK]
+
+
+def chip_grid(raster: Raster, onto: Onto | None) -> Grid:
+    """The grid that chips are cut on: the raster's own, or the one asked for around it.
+
+    Raises:
+        InputError: the raster has no place on the ground.
+    """
+    own = grid_of(raster)
+    if onto is None:
+        return own
+    if own.crs is None:
+        raise InputError(
+            f"{raster.files[0]} has no place on the ground, so it cannot be brought to {onto.crs}: leave out --crs"
+        )
+    return grid_onto(own, onto.crs, onto.resolution)
 
 
 def design_arrays(
@@ -75,29 +93,56 @@ def design_arrays(
 
     Raises:
         BandError: a band or modality is not there.
+        DataCorruptError: a tile has other modalities than the first.
     """
     first = collection.tiles[0]
     if unknown := sorted(bands.keys() - first.rasters.keys()):
         raise BandError(f"there is no modality {unknown[0]!r}: the tiles have {', '.join(first.rasters)}")
-    kept: dict[str, tuple[str, tuple[str, ...], str]] = {}
-    for name, raster in first.rasters.items():
-        names = bands.get(name, raster.bands)
-        select_bands(raster.bands, names, str(raster.files[0]))
-        dtype = "uint8" if name == MASK else str(read_raster(raster, names[:1]).dtype)
-        kept[name] = (raster.sensor, names, dtype)
-    largest = max(len(names) * size * size * np.dtype(dtype).itemsize for _, names, dtype in kept.values())
+    names = {modality: bands.get(modality, raster.bands) for modality, raster in first.rasters.items()}
+    _refuse_unlike(collection, names)
+    dtypes = {
+        modality: "uint8" if modality == MASK else str(read_raster(raster, names[modality], Window(0, 0, 1, 1)).dtype)
+        for modality, raster in first.rasters.items()
+    }
+    largest = max(len(names[one]) * size * size * np.dtype(dtypes[one]).itemsize for one in names)
     part = max(1, min(MAX_PART, count, MAX_SHARD_BYTES // largest))
     return {
-        name: ChipArray(sensor=sensor, bands=names, dtype=dtype, count=count, size=size, part=part)
-        for name, (sensor, names, dtype) in kept.items()
+        modality: ChipArray(
+            sensor=raster.sensor, bands=names[modality], dtype=dtypes[modality], count=count, size=size, part=part
+        )
+        for modality, raster in first.rasters.items()
     }
 
 
-def digest_plan(collection: Collection, table: pd.DataFrame, arrays: Iterable[ChipArray]) -> str:
-    """SHA-256 over what is cut and how, so that another plan is not taken for a continued one; no path is in it."""
-    digest = hashlib.sha256()
+def _refuse_unlike(collection: Collection, names: Mapping[str, tuple[str, ...]]) -> None:
+    first = collection.tiles[0]
+    seen = set()
     for tile in collection.tiles:
-        digest.update(f"{tile.id}|{tile.scene}|{tile.labels}|{tile.split}|{tile.date}|{tile.recode}\n".encode())
+        if tile.rasters.keys() != names.keys():
+            raise DataCorruptError(
+                f"tile {tile.id} has {', '.join(tile.rasters)} but tile {first.id} has {', '.join(names)}: "
+                "ingest tiles of the same modalities, one store for each kind"
+            )
+        for modality, raster in tile.rasters.items():
+            if raster.sensor != first.rasters[modality].sensor:
+                raise DataCorruptError(
+                    f"{modality} of tile {tile.id} is {raster.sensor}, that of tile {first.id} "
+                    f"{first.rasters[modality].sensor}: ingest one store for each"
+                )
+            if (modality, raster.bands) not in seen:
+                select_bands(raster.bands, names[modality], f"{modality} of tile {tile.id}")
+                seen.add((modality, raster.bands))
+
+
+def digest_plan(
+    collection: Collection, table: pd.DataFrame, arrays: Iterable[ChipArray], onto: Onto | None = None
+) -> str:
+    """SHA-256 over what is cut and how, so that another plan is not taken for a continued one; no path is in it."""
+    digest = hashlib.sha256(f"{onto}\n".encode())
+    for tile in collection.tiles:
+        rasters = [(name, one.sensor, one.bands, one.offset, one.baseline) for name, one in tile.rasters.items()]
+        about = (tile.id, tile.scene, tile.labels, tile.split, tile.date, tile.recode, rasters)
+        digest.update(f"{about}\n".encode())
     digest.update(table[["tile", "row", "column"]].to_numpy().astype("<i8").tobytes())
     for array in arrays:
         digest.update(array.model_dump_json().encode())

@@ -1,0 +1,128 @@
+"""Cutting: the chips of a tile that begin in one row, their pixels and what the index says of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geozoo.eo.chips.footprint import footprint
+from geozoo.eo.chips.plan import MASK, chip_grid, reference_raster
+from geozoo.eo.labels import majority_class, multilabels, recode_mask
+from geozoo.eo.tiles import IGNORE, Window, add_offset, opened, read_raster, source_grid, valid_pixels
+from geozoo.eo.warp import inside, same_ground
+from geozoo.errors import DataCorruptError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from geozoo.eo.chips.header import ChipHeader
+    from geozoo.eo.tiles import Grid, Raster, Tile
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Chips of one tile whose first pixels lie in one row, so that they are read together.
+
+    Attributes:
+        pixels: by modality, ``[chips, bands, size, size]``.
+        facts: the row of the index of each chip, but for its name.
+    """
+
+    pixels: dict[str, NDArray[Any]]
+    facts: list[dict[str, Any]]
+
+
+def cut_strip(header: ChipHeader, tile: Tile, row: int, columns: Sequence[int]) -> Strip:
+    """Read a strip of a tile once and cut it; ``row`` and ``columns`` are those of the first pixels of the chips.
+
+    Raises:
+        DataNotFoundError, DataCorruptError: a file cannot be read, or its numbers are of another type than the first
+            tile's.
+    """
+    size = header.size
+    grid = chip_grid(reference_raster(tile), header.onto)
+    window = Window(row, min(columns), size, max(columns) - min(columns) + size)
+    places = [column - window.column for column in columns]
+    pixels, valid = {}, np.ones((size, window.width), bool)
+    for modality, array in header.arrays.items():
+        raster = tile.rasters[modality]
+        if modality == MASK:
+            strip: NDArray[Any] = read_classes(tile, window, grid)
+        else:
+            strip, measured = read_measured(raster, array.bands, window, grid)
+            valid &= measured
+            if strip.dtype != np.dtype(array.dtype):
+                raise DataCorruptError(
+                    f"{raster.files[0]} holds {strip.dtype}, the first tile {array.dtype}: bring all files to one type "
+                    "(geozoo eo check finds them)"
+                )
+        pixels[modality] = np.stack([strip[:, :, place : place + size] for place in places])
+    common = {
+        "tile": tile.id,
+        "scene": tile.scene,
+        "row": row,
+        "split": tile.split,
+        "date": tile.date,
+        "baseline": next((raster.baseline for raster in tile.rasters.values() if raster.baseline), None),
+    }
+    masks = pixels[MASK] if MASK in pixels else [None] * len(places)
+    facts = [
+        {
+            **common,
+            "column": column,
+            "valid": float(valid[:, place : place + size].mean()),
+            **classes_of(tile, mask),
+            **footprint(grid, Window(row, column, size, size)),
+        }
+        for column, place, mask in zip(columns, places, masks, strict=True)
+    ]
+    return Strip(pixels, facts)
+
+
+def read_measured(
+    raster: Raster, bands: Sequence[str], window: Window, grid: Grid
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Pixels ``[bands, height, width]`` of a window of ``grid``, and where all bands were measured.
+
+    Not measured is what is not finite, what the sensor or a file calls nodata, and what no file covers.
+    """
+    stored = read_raster(replace(raster, offset=0), bands, window, grid=grid)
+    valid = valid_pixels(stored, raster.nodata)
+    files = [raster.files[raster.bands.index(band)] for band in bands]
+    for file in {(file.path, file.row): file for file in files}.values():
+        with opened(file) as source:
+            own, declared = source_grid(source), source.nodata
+        if declared not in (None, raster.nodata):
+            valid &= (stored != declared).all(axis=0)
+        if not same_ground(own, grid):
+            valid &= inside(own, grid, window)
+    return add_offset(stored, raster), valid
+
+
+def read_classes(tile: Tile, window: Window, grid: Grid) -> NDArray[np.uint8]:
+    """Class numbers ``[1, height, width]`` of a tile's mask, `IGNORE` where a pixel counts for nothing.
+
+    Raises:
+        DataCorruptError: without a recode table a code does not fit into a byte.
+    """
+    raster = tile.rasters[MASK]
+    classes = recode_mask(read_raster(raster, raster.bands[:1], window, grid=grid, categorical=True), tile.recode)
+    if classes.min() < 0 or classes.max() > IGNORE:
+        code = int(classes.min() if classes.min() < 0 else classes.max())
+        raise DataCorruptError(
+            f"{raster.files[0]} has the class code {code}: codes go from 0 to {IGNORE}, so list its classes in a "
+            "geozoo.yaml"
+        )
+    return classes.astype(np.uint8)
+
+
+def classes_of(tile: Tile, mask: NDArray[np.uint8] | None) -> dict[str, Any]:
+    """``label`` (one class, or None) and ``labels`` of a chip: its tile's own, or else those of its own ``mask``."""
+    if tile.labels or mask is None:
+        return {"label": tile.labels[0] if len(tile.labels) == 1 else None, "labels": list(tile.labels)}
+    most = majority_class(mask)
+    return {"label": None if most == IGNORE else most, "labels": list(multilabels(mask))}
