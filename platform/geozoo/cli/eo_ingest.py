@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json as json_module
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from geozoo.eo.chips.header import Onto
     from geozoo.eo.chips.ingest import Part
@@ -80,8 +81,9 @@ def ingest(
             lambda: on_step("measure tiles", next(measured, count), count),
         )
         try:
-            for done, _ in enumerate(_cut(parts, workers, address), 1):
-                on_step("cut parts", done, len(parts))
+            with closing(_cut(parts, workers, address)) as cut:
+                for done, _ in enumerate(cut, 1):
+                    on_step("cut parts", done, len(parts))
         except KeyboardInterrupt:
             raise KeyboardInterrupt("interrupted: what is cut stays; run the same command to go on.") from None
     header = finish_ingest(location.url)
@@ -129,7 +131,7 @@ def _onto(crs: str | None, resolution: float | None) -> Onto | None:
         raise InputError(f"--crs {crs!r} is unknown to PROJ: give a code such as EPSG:32632") from None
 
 
-def _cut(parts: list[Part], workers: int, address: str | None) -> Iterator[int]:
+def _cut(parts: list[Part], workers: int, address: str | None) -> Generator[int, None, None]:
     """Cut all parts, yielding as each is done; the first error ends it."""
     from geozoo.eo.chips.workers import cut_parts
 

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from geozoo.eo.bands import find_sensor, select_bands
-from geozoo.eo.warp import fill_of, read_warped, same_ground
+from geozoo.eo.warp import apply_affine, fill_of, read_warped, same_ground
 from geozoo.errors import DataCorruptError, DataNotFoundError
 
 if TYPE_CHECKING:
@@ -125,9 +125,8 @@ class Grid:
         if self.transform is None:
             return None
         part = window or Window(0, 0, self.height, self.width)
-        a, b, c, d, e, f = tuple(self.transform)[:6]
         corners = [
-            (a * column + b * row + c, d * column + e * row + f)
+            apply_affine(self.transform, column, row)
             for row in (part.row, part.row + part.height)
             for column in (part.column, part.column + part.width)
         ]

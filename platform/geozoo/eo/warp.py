@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from geozoo.eo.tiles import Grid, Window
 
+_ROUNDING = 1e-6
+"""Pixels by which a border may miss a line of the grid and still lie on it."""
+
 
 def same_ground(one: Grid, grid: Grid) -> bool:
     """Whether the corners of two grids agree to half a pixel of ``grid``; their resolutions may differ.
@@ -80,28 +83,33 @@ def inside(source: Grid, grid: Grid, window: Window) -> NDArray[np.bool_]:
     from rasterio.warp import transform
 
     rows, columns = np.mgrid[window.row : window.row + window.height, window.column : window.column + window.width]
-    xs, ys = grid.transform * (columns.ravel() + 0.5, rows.ravel() + 0.5)
+    xs, ys = apply_affine(grid.transform, columns.ravel() + 0.5, rows.ravel() + 0.5)
     there = [np.asarray(values) for values in transform(grid.crs, source.crs, xs, ys)]
-    right, down = ~source.transform * (there[0], there[1])
+    right, down = apply_affine(~source.transform, *there)
     within = (right >= 0) & (right < source.width) & (down >= 0) & (down < source.height)
     return np.asarray(within.reshape(window.height, window.width))
 
 
 def grid_onto(own: Grid, crs: str, resolution: float) -> Grid:
     """The grid of a CRS that covers ``own``, its lines on whole multiples of ``resolution`` (units of the CRS)."""
+    from rasterio import Affine
     from rasterio.crs import CRS
-    from rasterio.warp import aligned_target, calculate_default_transform
+    from rasterio.warp import transform_bounds
 
     from geozoo.eo.tiles import Grid
 
     target = CRS.from_user_input(crs)
-    around = calculate_default_transform(
-        own.crs, target, own.width, own.height, *(own.bounds() or ()), resolution=resolution
-    )
-    transform, width, height = aligned_target(*around, resolution)
-    return Grid(height, width, target, transform)
+    west, south, east, north = np.array(transform_bounds(own.crs, target, *(own.bounds() or ()))) / resolution
+    left, top = math.floor(west + _ROUNDING), math.ceil(north - _ROUNDING)
+    width, height = math.ceil(east - _ROUNDING) - left, top - math.floor(south + _ROUNDING)
+    return Grid(height, width, target, Affine(resolution, 0, left * resolution, 0, -resolution, top * resolution))
+
+
+def apply_affine(transform: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    """The image of numbers or arrays under an ``affine.Affine``, whose operator is another in each version."""
+    return transform.a * x + transform.b * y + transform.c, transform.d * x + transform.e * y + transform.f
 
 
 def _corners(grid: Grid) -> list[tuple[float, float]]:
     places = ((0, 0), (grid.width, 0), (0, grid.height), (grid.width, grid.height))
-    return [grid.transform * place for place in places]
+    return [apply_affine(grid.transform, *place) for place in places]

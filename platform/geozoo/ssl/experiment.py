@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Sampler = Literal["shuffled", "by_scene", "area_weighted"]
 ALL = "all"
 
 
@@ -126,6 +127,10 @@ class SslExperiment(Frozen):
 
     One entry in ``views`` makes two augmented views of each chip for one encoder (SimCLR); two entries make one view
     by each of two encoders (contrast across sensors).
+
+    ``sampler`` orders the training chips of an epoch: ``shuffled``; ``by_scene``, shuffled among some thousand
+    neighbours, scene after scene, for stores that are read from afar; ``area_weighted``, drawn with replacement in
+    proportion to the ground that each scene covers. See `geozoo.eo.chips.samplers`.
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=80)
@@ -133,6 +138,7 @@ class SslExperiment(Frozen):
     kind: Literal["ssl"]
     chips: str = ""
     split: SplitSettings = SplitSettings()
+    sampler: Sampler = "shuffled"
     views: dict[str, ViewSettings] = Field(min_length=1, max_length=2)
     augmentation: AugmentationSettings = AugmentationSettings()
     projection: ProjectionSettings | None = ProjectionSettings()

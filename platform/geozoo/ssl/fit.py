@@ -62,7 +62,7 @@ def prepare(experiment: SslExperiment, world: World) -> Prepared:
     bands = all_bands(views)
     job = Job(
         system=system,
-        train=ChipStream(chips, parts.train, bands, size, world, seed, dtype),
+        train=ChipStream(chips, parts.train, bands, size, world, seed, dtype, experiment.sampler),
         validation=ChipStream(chips, parts.validation, bands, size, world, None, dtype),
         settings=experiment.training,
         optimizer=experiment.optimizer,

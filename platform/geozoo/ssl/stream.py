@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geozoo.training.distributed import share
+from geozoo.eo.chips import samplers
 from geozoo.training.read_ahead import read_ahead
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geozoo.eo.chips import Chips
+    from geozoo.ssl.experiment import Sampler
     from geozoo.ssl.split import Rows
     from geozoo.training.distributed import World
 
@@ -44,9 +45,9 @@ class ChipBatch:
 class ChipStream:
     """Batches of chips, the same for every number of workers; see `geozoo.training.loop.Source`.
 
-    Every chip comes once an epoch, in an order drawn from ``seed`` and the epoch's number (``None``: in order). The
-    last batch may be smaller. Chips that fit together into `RESIDENT_BYTES` are read once and kept; of larger stores
-    each worker reads its own rows, ahead of the training.
+    The ``sampler`` draws the order of an epoch from ``seed`` and the epoch's number (``None``: in order, every chip
+    once); see `geozoo.eo.chips.samplers`. The last batch may be smaller. Chips that fit together into `RESIDENT_BYTES`
+    are read once and kept; of larger stores each worker reads its own rows, ahead of the training.
 
     Attributes:
         chips: the store.
@@ -56,6 +57,7 @@ class ChipStream:
         world: the workers.
         seed: see above.
         dtype: of the pixels in a batch.
+        sampler: see above.
         resident_bytes: see above.
     """
 
@@ -66,6 +68,7 @@ class ChipStream:
     world: World
     seed: int | None = None
     dtype: torch.dtype = torch.float32
+    sampler: Sampler = "shuffled"
     resident_bytes: int = RESIDENT_BYTES
     _kept: dict[str, NDArray[Any]] = field(default_factory=dict, init=False, repr=False)
 
@@ -81,20 +84,28 @@ class ChipStream:
         )
         return chip * len(self.rows) <= self.resident_bytes
 
-    def epoch(self, number: int) -> Iterator[ChipBatch]:
-        """The batches of one pass."""
+    def epoch(self, number: int, first: int = 0) -> Iterator[ChipBatch]:
+        """The batches of one pass, from batch ``first`` on; none before it is read."""
         if self.is_resident and not self._kept:
             self._kept = {name: self.chips.read(name, self.rows, names) for name, names in self.bands.items()}
-        yield from read_ahead(self._batches(number), READ_AHEAD)
+        yield from read_ahead(self._batches(number, first), READ_AHEAD)
 
-    def _batches(self, number: int) -> Iterator[ChipBatch]:
-        count = len(self.rows)
-        order = np.arange(count) if self.seed is None else np.random.default_rng([self.seed, number]).permutation(count)
-        for start in range(0, count, self.batch_size):
-            items = order[start : start + self.batch_size]
-            mine = items[share(len(items), self.world)]
+    def _batches(self, number: int, first: int) -> Iterator[ChipBatch]:
+        order = self._order(number)
+        for batch in range(first, len(self)):
+            mine = samplers.batch_rows(order, batch, self.batch_size, self.world.rank, self.world.size)
             pixels = {name: self._tensor(self._pixels(name, mine)) for name in self.bands}
-            yield ChipBatch(pixels, self.rows[mine], len(items))
+            yield ChipBatch(pixels, self.rows[mine], len(samplers.batch_rows(order, batch, self.batch_size)))
+
+    def _order(self, number: int) -> Rows:
+        if self.seed is None:
+            return samplers.grid(len(self.rows))
+        if self.sampler == "by_scene":
+            return samplers.by_scene(self.chips.index["scene"].to_numpy()[self.rows], self.seed, number)
+        if self.sampler == "area_weighted":
+            areas = samplers.chip_areas(self.chips.index.iloc[self.rows], self.chips.header.size)
+            return samplers.area_weighted(areas, self.seed, number)
+        return samplers.shuffled(len(self.rows), self.seed, number)
 
     def _pixels(self, modality: str, items: Rows) -> NDArray[Any]:
         if self._kept:

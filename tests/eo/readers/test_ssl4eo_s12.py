@@ -38,7 +38,9 @@ def write_ssl4eo(root: Path, sources: tuple[str, ...] = ("s1", "s2c", "s2a"), si
                 for number, band in enumerate(BANDS[source]):
                     side = size if band in ("VV", "VH", "B2", "B3", "B4", "B8") else size // 2
                     pixels = draw_raster(1, side, seed=100 * season + number + int(place))
-                    write_raster(root / source / place / name / f"{band}.tif", pixels, crs="EPSG:4326", corner=(8, 47))
+                    file = root / source / place / name / f"{band}.tif"
+                    resolution = 1e-4 * size / side
+                    write_raster(file, pixels, crs="EPSG:4326", corner=(8, 47), resolution=resolution)
 
 
 def test_bands_are_torchgeos_and_counted_right() -> None:

@@ -49,7 +49,7 @@ class Chips:
         ``chip``, ``id``, ``tile``, ``scene``, ``row`` and ``column`` of the first pixel, ``split``, ``date``,
         ``label`` (the one class, or that of most pixels of the mask; NaN where there is none), ``labels`` (classes of
         the tile, or those on a tenth of the mask), ``valid`` (share of pixels measured in every band), ``baseline``,
-        and the place: see `geozoo.eo.chips.footprint.footprint`.
+        and the place: see `geozoo.eo.chips.footprint.footprints`.
         """
         import pyarrow.parquet as pq
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geozoo.eo.chips.footprint import footprint
+from geozoo.eo.chips.footprint import footprints
 from geozoo.eo.chips.plan import MASK, chip_grid, reference_raster
 from geozoo.eo.labels import majority_class, multilabels, recode_mask
 from geozoo.eo.tiles import IGNORE, Window, add_offset, opened, read_raster, source_grid, valid_pixels
@@ -70,15 +70,16 @@ def cut_strip(header: ChipHeader, tile: Tile, row: int, columns: Sequence[int]) 
         "baseline": next((raster.baseline for raster in tile.rasters.values() if raster.baseline), None),
     }
     masks = pixels[MASK] if MASK in pixels else [None] * len(places)
+    ground = footprints(grid, [Window(row, column, size, size) for column in columns])
     facts = [
         {
             **common,
             "column": column,
             "valid": float(valid[:, place : place + size].mean()),
             **classes_of(tile, mask),
-            **footprint(grid, Window(row, column, size, size)),
+            **lies,
         }
-        for column, place, mask in zip(columns, places, masks, strict=True)
+        for column, place, mask, lies in zip(columns, places, masks, ground, strict=True)
     ]
     return Strip(pixels, facts)
 

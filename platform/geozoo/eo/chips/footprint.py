@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from geozoo.eo.warp import apply_affine
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from geozoo.eo.tiles import Grid, Window
 
 GEO_METADATA = json.dumps(
@@ -25,29 +29,38 @@ EARTH_RADIUS = 6_371_007.2
 Ring = list[tuple[float, float]]
 
 
-def footprint(grid: Grid, window: Window) -> dict[str, Any]:
-    """Facts on the place of a window; all are None where the file has none.
+def footprints(grid: Grid, windows: Sequence[Window]) -> list[dict[str, Any]]:
+    """Facts on the place of each window; all are None where the file has none.
 
     ``crs`` (as text), ``bounds`` (west, south, east, north, in it), ``geometry`` (WKB in degrees, cut in two at the
     antimeridian) and ``area`` (square metres; of the sphere with the area of the ellipsoid, within half a percent).
     """
-    bounds = grid.bounds(window)
-    if bounds is None:
-        return {"crs": None, "bounds": None, "geometry": None, "area": None}
+    if grid.transform is None:
+        return [{"crs": None, "bounds": None, "geometry": None, "area": None} for _ in windows]
     from rasterio.warp import transform_geom
 
+    outlines = [{"type": "Polygon", "coordinates": [_ring(grid, window)]} for window in windows]
+    facts = []
+    for window, turned in zip(
+        windows, transform_geom(grid.crs, "EPSG:4326", outlines, antimeridian_cutting=True), strict=True
+    ):
+        parts = turned["coordinates"]
+        polygons: list[Ring] = [parts[0]] if turned["type"] == "Polygon" else [one[0] for one in parts]
+        facts.append(
+            {
+                "crs": grid.crs.to_string(),
+                "bounds": list(grid.bounds(window) or ()),
+                "geometry": as_wkb(polygons),
+                "area": sum(map(sphere_area, polygons)),
+            }
+        )
+    return facts
+
+
+def _ring(grid: Grid, window: Window) -> Ring:
     top, left, bottom, right = window.row, window.column, window.row + window.height, window.column + window.width
     places = ((left, bottom), (right, bottom), (right, top), (left, top), (left, bottom))
-    outline = {"type": "Polygon", "coordinates": [[grid.transform * place for place in places]]}
-    turned = transform_geom(grid.crs, "EPSG:4326", outline, antimeridian_cutting=True)
-    rings = turned["coordinates"]
-    polygons: list[Ring] = [rings[0]] if turned["type"] == "Polygon" else [one[0] for one in rings]
-    return {
-        "crs": grid.crs.to_string(),
-        "bounds": list(bounds),
-        "geometry": as_wkb(polygons),
-        "area": sum(map(sphere_area, polygons)),
-    }
+    return [apply_affine(grid.transform, *place) for place in places]
 
 
 def as_wkb(polygons: list[Ring]) -> bytes:

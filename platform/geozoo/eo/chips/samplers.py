@@ -1,8 +1,8 @@
 """Which chips come when: the order of an epoch as a function of a seed and the epoch's number, and a worker's part.
 
 An order is an array of places among ``count`` chips. `shuffled`, `by_scene` and `grid` hold every place once, so the
-workers' parts of an epoch (`batch_rows`) meet nowhere and together are the epoch. Any batch of any epoch is found without
-those before it. Random windows of scenes are chips that overlap: ingest with a stride below the size.
+workers' parts of an epoch (`batch_rows`) meet nowhere and together are the epoch. Any batch of any epoch is found
+without those before it. Random windows of scenes are chips that overlap: ingest with a stride below the size.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ POOL = 4096
 
 
 def grid(count: int) -> Places:
-    """As stored: tile by tile, rows from the top, for prediction. TorchGeo's ``GridGeoSampler`` without partial chips."""
+    """As stored: tile by tile, row by row, for prediction; TorchGeo's ``GridGeoSampler`` without partial chips."""
     return np.arange(count)
 
 

@@ -11,15 +11,15 @@ from geozoo.eo.chips.ingest import ingest_part
 from geozoo.errors import InputError, RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Sequence
 
     from geozoo.eo.chips.ingest import Part
 
 
-def cut_parts(parts: Sequence[Part], workers: int = 1) -> Iterator[int]:
+def cut_parts(parts: Sequence[Part], workers: int = 1) -> Generator[int, None, None]:
     """`ingest_part` of all, in this process or in several; yields the chips of each part done.
 
-    The first error, or leaving the iteration, ends it as soon as the parts under way are done. Workers do not outlive
+    The first error, or closing the generator, ends it as soon as the parts under way are done. Workers do not outlive
     this process, whatever ends it.
 
     Raises:
@@ -37,18 +37,17 @@ def cut_parts(parts: Sequence[Part], workers: int = 1) -> Iterator[int]:
     if parts[0].url.startswith("memory://"):
         raise InputError(f"{parts[0].url} is visible to one process only: use one worker, or another URL")
     workers = min(workers, len(parts))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start) as pool:
-        futures = [pool.submit(ingest_part, part) for part in parts]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool as error:
-            raise RunError(
-                f"one of {workers} worker processes was killed, perhaps for want of memory: run the same command with "
-                "fewer --workers to go on"
-            ) from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start)
+    try:
+        for future in as_completed([pool.submit(ingest_part, part) for part in parts]):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise RunError(
+            f"one of {workers} worker processes was killed, perhaps for want of memory: run the same command with "
+            "fewer --workers to go on"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)  # leaving a `with` block would take the cancelling back
 
 
 def _start() -> None:

@@ -1,0 +1,5 @@
+"""Fixtures for chip stores."""
+
+from tests.support.urls import url
+
+__all__ = ["url"]
