@@ -9,6 +9,7 @@ import typer
 from typer.exceptions import TyperException
 
 from geozoo.cli.card import card
+from geozoo.cli.eo import app as eo
 from geozoo.cli.evaluate import evaluate
 from geozoo.cli.gc import gc
 from geozoo.cli.landscape import landscape
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 for command in (populate, show, probe, card, landscape, train, tune, evaluate, verify, gc):
     app.command()(command)
+app.add_typer(eo)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,0 +1,15 @@
+"""``geozoo eo``: Earth-observation data."""
+
+import typer
+
+from geozoo.cli.eo_check import check
+
+app = typer.Typer(name="eo", help="Check and prepare Earth-observation data.", rich_markup_mode=None)
+
+
+@app.callback()
+def _group() -> None:
+    """Check and prepare Earth-observation data."""
+
+
+app.command()(check)

@@ -1,0 +1,99 @@
+"""What is kept of a tile when its pixels are gone: a few hundred bytes for comparing it with all others."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geozoo.eo.check.metadata import PRODUCT_TYPES, check_crs, offset_asked
+from geozoo.eo.check.opened import majority
+
+if TYPE_CHECKING:
+    from geozoo.eo.check.opened import OpenedFile, OpenedTile
+
+
+@dataclass(frozen=True, slots=True)
+class RasterFacts:
+    """Facts of one modality of a tile; None where they do not count or its own check has already found them wrong.
+
+    Attributes:
+        modality: of the tile.
+        file: the first of the raster.
+        bands: all of its names.
+        dtype: where it can hold the product's numbers.
+        reference: ``none``, ``geographic`` or ``projected``.
+        pixel: height of the finest pixel in units of the CRS; in degrees its width depends on the latitude.
+        offset_left: what the metadata ask to be added still; 0 where numbers are as they should be.
+        digest: of all pixel bytes; None for masks and for rasters that hold one value everywhere.
+    """
+
+    modality: str
+    file: str
+    bands: str
+    dtype: str | None
+    reference: str | None
+    pixel: float | None
+    offset_left: int | None
+    digest: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class TileFacts:
+    """Facts of one tile: its rasters, and which part of the data set it is in."""
+
+    tile: str
+    split: str | None
+    rasters: tuple[RasterFacts, ...]
+
+
+def facts_of(tile: OpenedTile) -> TileFacts:
+    """Reduce a tile to what the checks of the whole collection need."""
+    one_crs = not any(True for _ in check_crs(tile))
+    rasters = []
+    for modality, raster in tile.tile.rasters.items():
+        files = [file for file in tile.files if file.modality == modality and file.bands]
+        if files:
+            rasters.append(_facts(modality, files, " ".join(raster.bands), one_crs))
+    return TileFacts(tile.tile.id, tile.tile.split, tuple(rasters))
+
+
+def _facts(modality: str, files: list[OpenedFile], bands: str, one_crs: bool) -> RasterFacts:
+    finest = max(files, key=lambda file: file.header.shape)
+    dtype = majority([str(file.pixels.dtype) for file in files])
+    types = PRODUCT_TYPES.get(finest.sensor, () if dtype.startswith("float") else (dtype,))
+    return RasterFacts(
+        modality=modality,
+        file=str(files[0].file),
+        bands=bands,
+        dtype=dtype if dtype in types else None,
+        reference=_reference(finest) if one_crs else None,
+        pixel=abs(finest.header.transform.e) if finest.header.transform else None,
+        offset_left=_offset_left(finest),
+        digest=_digest(files),
+    )
+
+
+def _reference(file: OpenedFile) -> str:
+    if file.header.crs is None:
+        return "none"
+    return "geographic" if file.header.crs.is_geographic else "projected"
+
+
+def _offset_left(file: OpenedFile) -> int | None:
+    if file.sensor not in ("s2l1c", "s2l2a"):
+        return None
+    asked, _ = offset_asked(file)
+    return None if asked is None else asked - file.raster.offset
+
+
+def _digest(files: list[OpenedFile]) -> bytes | None:
+    if files[0].sensor == "labels" or all((file.pixels == file.pixels.flat[0]).all() for file in files):
+        return None
+    hashed = hashlib.blake2b(digest_size=16)
+    for file in files:
+        hashed.update(f"{file.pixels.shape}{file.pixels.dtype}".encode())
+        hashed.update(np.ascontiguousarray(file.pixels).tobytes())
+    return hashed.digest()
