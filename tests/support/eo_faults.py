@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
+
+from geozoo.eo.check import Finding, check_collection
+from tests.support.eo_real import NAMES, copy_collection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -279,7 +282,10 @@ FAULTS: dict[str, Fault] = {
     "nodata": (put_nodata, _sentinel2),
     "constant band": (put_constant, _imagery),
     "saturated": (saturate, _uint16),
-    "edge of the swath": (put_edge, lambda target, collection: _sentinel2(target, collection) and len(target.bands) > 2),
+    "edge of the swath": (
+        put_edge,
+        lambda target, collection: _sentinel2(target, collection) and len(target.bands) > 2,
+    ),
     "wrong type": (change_type, _imagery),
     "CRS removed or replaced": (
         change_crs,
@@ -295,9 +301,34 @@ FAULTS: dict[str, Fault] = {
 """Each fault: how it is put in, and which files can carry it."""
 
 
-def with_splits(collection: Collection) -> Collection:
-    """The same tiles, every other one in the test part."""
-    tiles = [
-        replace(tile, split=("train", "test")[place % 2]) for place, tile in enumerate(collection.tiles)
-    ]
-    return replace(collection, tiles=tuple(tiles))
+@dataclass(frozen=True)
+class Injected:
+    """A damaged collection and what must be found in it."""
+
+    fault: str
+    collection: Collection
+    expected: list[Expected]
+
+    def missed(self) -> list[Expected]:
+        """What the certain checks do not find with kind, file and band."""
+        said = check_collection(self.collection, statistical=False)
+        found = [word for word in said if isinstance(word, Finding)]
+        return [expected for expected in self.expected if not any(_matches(expected, word) for word in found)]
+
+
+def inject(fault: str, seed: int, folder: Path) -> Injected:
+    """Copy a random collection that can carry a fault below ``folder``, and damage one of its files."""
+    draw = np.random.default_rng(seed)
+    damage, fits = FAULTS[fault]
+    for name in draw.permutation(NAMES):
+        collection = copy_collection(str(name), folder)
+        targets = [target for target in targets_of(collection) if fits(target, collection)]
+        if targets:
+            target = targets[draw.integers(len(targets))]
+            return Injected(fault, collection, damage(draw, target, collection))
+    raise AssertionError(f"no collection can carry {fault}")
+
+
+def _matches(expected: Expected, found: Finding) -> bool:
+    same = (found.check, found.file) == (expected.check, expected.file)
+    return same and expected.band in (None, found.band)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import os
+import json
 import shutil
 import tarfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from geozoo.eo.bands import SENTINEL1, SENTINEL2_L1C, SENTINEL2_L2A
 from geozoo.eo.readers import find_collection
 from geozoo.eo.tiles import BandFile, Collection, Raster, Tile
+from tests.support.tiles import real
 
-DATA = Path(os.environ.get("GEOZOO_DATA", ""))
+if TYPE_CHECKING:
+    from pathlib import Path
+
 NAMES = ("terramind_s1s2", "eurosat_ms", "bigearthnet_mm", "s2_scenes")
 LAND_COVER = ("no data", "water", "trees", "flooded", "crops", "built", "bare", "snow", "clouds", "rangeland")
 
 needs_tiles = pytest.mark.skipif(
-    "GEOZOO_DATA" not in os.environ or not all((DATA / name).is_dir() for name in NAMES),
+    not all(real(name).is_dir() for name in NAMES),
     reason=f"needs real tiles: set GEOZOO_DATA to a folder with {', '.join(NAMES)}",
 )
 
@@ -27,11 +30,11 @@ def copy_collection(name: str, folder: Path) -> Collection:
     """A collection over a copy of one of `NAMES` below ``folder``."""
     place = folder / name
     if name == "bigearthnet_mm":
-        for archive in sorted((DATA / name).glob("*.tar.bz2")):
+        for archive in sorted(real(name).glob("*.tar.bz2")):
             with tarfile.open(archive) as packed:
                 packed.extractall(place, filter="data")
     else:
-        shutil.copytree(DATA / name, place)
+        shutil.copytree(real(name), place)
     if name == "terramind_s1s2":
         return _terramind(place)
     if name == "bigearthnet_mm":
@@ -58,10 +61,8 @@ def _terramind(place: Path) -> Collection:
 
 
 def _bigearthnet(place: Path) -> Collection:
-    import json
-
     tiles = []
-    for pair in json.loads((DATA / "bigearthnet_mm" / "pairs.json").read_text()):
+    for pair in json.loads((real("bigearthnet_mm") / "pairs.json").read_text()):
         rasters = {}
         for modality, sensor, bands, root in (
             ("s1", "s1", SENTINEL1, "BigEarthNet-S1-Example"),

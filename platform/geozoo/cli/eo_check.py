@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from geozoo.eo.check import Finding, Undecided
+    from geozoo.eo.tiles import Collection
 
 SHOWN = 20
 """Findings of one check that the table shows."""
@@ -49,12 +50,12 @@ def check(
     collection = find_collection(path, format)
     with _progress() as on_tile:
         said = check_collection(collection, statistical=statistical, workers=workers, progress=on_tile)
-        found = (_print_json if json else _print_table)(said, collection.name, len(collection.tiles))
+        found = (_print_json if json else _print_table)(said, collection)
     if found:
         raise typer.Exit(1)
 
 
-def _print_table(said: Iterable[Finding | Undecided], name: str, tiles: int) -> int:
+def _print_table(said: Iterable[Finding | Undecided], collection: Collection) -> int:
     """Print findings as they come, and at the end what was left out and what could not be decided."""
     from geozoo.eo.check import Finding
 
@@ -71,19 +72,22 @@ def _print_table(said: Iterable[Finding | Undecided], name: str, tiles: int) -> 
         if count > SHOWN:
             typer.echo(f"{check_name:<16} and {count - SHOWN:,} more: --json prints all")
     for (check_name, reason), count in undecided.items():
-        typer.echo(f"{check_name:<16} not decidable for {count:,} of {tiles:,} tiles: {reason}")
+        typer.echo(f"{check_name:<16} not decidable {count:,} times: {reason}")
+    for note in collection.notes:
+        typer.echo(f"{'note':<16} {note}")
     total = findings.total()
-    typer.echo(f"{name}: {f'{total:,} findings' if total else 'clean'}; {tiles:,} tiles")
+    typer.echo(f"{collection.name}: {f'{total:,} findings' if total else 'clean'}; {len(collection.tiles):,} tiles")
     return total
 
 
-def _print_json(said: Iterable[Finding | Undecided], name: str, tiles: int) -> int:
+def _print_json(said: Iterable[Finding | Undecided], collection: Collection) -> int:
     """Print one object, its findings as they come."""
     from geozoo.eo.check import Finding
 
     undecided: Counter[tuple[str, str]] = Counter()
     total = 0
-    typer.echo(f'{{"collection": {json_module.dumps(name)}, "tiles": {tiles}, "findings": [')
+    about = {"collection": collection.name, "tiles": len(collection.tiles), "notes": collection.notes}
+    typer.echo(f'{json_module.dumps(about)[:-1]}, "findings": [')
     for word in said:
         if isinstance(word, Finding):
             typer.echo(f"{',' if total else ''}{json_module.dumps(asdict(word) | {'sentence': word.sentence})}")

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from geozoo.eo.bands import BASELINE_OFFSET, find_sensor
+from geozoo.eo.bands import BASELINE_OFFSET, band_name, find_sensor
 from geozoo.eo.check.finding import Finding, Undecided
 from geozoo.eo.check.opened import majority
 
@@ -61,7 +61,9 @@ def check_band_count(tile: OpenedTile) -> Iterator[Finding]:
 def check_band_order(tile: OpenedTile) -> Iterator[Finding | Undecided]:
     """Band descriptions that name another band than the one the reader takes it for."""
     files = tile.of_sensor("s1", "s2l1c", "s2l2a")
-    said = [[_band_name(text, find_sensor(file.sensor).bands) for text in file.header.descriptions] for file in files]
+    said = [
+        [_described_band(text, find_sensor(file.sensor).bands) for text in file.header.descriptions] for file in files
+    ]
     if files and not any(name for names in said for name in names):
         yield Undecided("band_order", tile.tile.id, "no file names its bands")
     for file, names in zip(files, said, strict=True):
@@ -194,11 +196,9 @@ def _crs_name(file: OpenedFile) -> str:
     return "missing" if crs is None else str(crs.to_string())
 
 
-def _band_name(text: str, bands: tuple[str, ...]) -> str | None:
-    """The band of a sensor that a description names, as ``B8A``, ``b8``, ``B02 (blue)`` or ``Sigma0_VV``."""
-    words = re.split(r"[^A-Z0-9]+", text.upper())
-    numbered = [re.sub(r"^B(\d)$", r"B0\1", word) for word in words]
-    found = {word for word in numbered if word in bands}
+def _described_band(text: str, bands: tuple[str, ...]) -> str | None:
+    """The one band of a sensor that a description names, as ``B8A``, ``b8``, ``B02 (blue)`` or ``Sigma0_VV``."""
+    found = {band_name(word) for word in re.split(r"[^A-Za-z0-9]+", text)} & set(bands)
     return found.pop() if len(found) == 1 else None
 
 

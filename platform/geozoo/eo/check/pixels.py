@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from geozoo.eo.check.opened import OpenedFile, OpenedTile
 
 SATURATED = 64_000
-"""From here on numbers of Sentinel-2 are no measurement: 65535 marks saturation, damaged products hold 64,000 and up."""
+"""From here on numbers of Sentinel-2 are no measurement: 65535 marks saturation, damaged files hold 64,000 and up."""
 
 EDGE_VALUE = 1
 """What Sentinel-2 files hold in all bands where a granule ends without being nodata."""
