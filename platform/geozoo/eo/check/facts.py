@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from geozoo.eo.check.dark import OFFSET_DARK, dark_minimum
 from geozoo.eo.check.metadata import PRODUCT_TYPES, check_crs, offset_asked
 from geozoo.eo.check.opened import majority
+from geozoo.eo.check.near import fingerprint
+from geozoo.eo.check.order import cirrus_is_darkest, looks_exchanged
 
 if TYPE_CHECKING:
     from geozoo.eo.check.opened import OpenedFile, OpenedTile
@@ -28,6 +31,7 @@ class RasterFacts:
         pixel: height of the finest pixel in units of the CRS; in degrees its width depends on the latitude.
         offset_left: what the metadata ask to be added still; 0 where numbers are as they should be.
         digest: of all pixel bytes; None for masks and for rasters that hold one value everywhere.
+        impression: where the statistical checks are asked for.
     """
 
     modality: str
@@ -38,6 +42,24 @@ class RasterFacts:
     pixel: float | None
     offset_left: int | None
     digest: bytes | None
+    impression: Impression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Impression:
+    """How the pixels of one modality look, for the statistical checks across tiles; None where that is not decidable.
+
+    Attributes:
+        carries_offset: of Sentinel-2: whether the offset of 1000 seems to be in the numbers after the reader's own.
+        exchanged: of Sentinel-2: for each of `geozoo.eo.check.order.PAIRS`, whether its bands look exchanged.
+        cirrus_is_darkest: of Sentinel-2 with B10.
+        fingerprint: for near-duplicates.
+    """
+
+    carries_offset: bool | None = None
+    exchanged: tuple[bool, ...] | None = None
+    cirrus_is_darkest: bool | None = None
+    fingerprint: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +71,15 @@ class TileFacts:
     rasters: tuple[RasterFacts, ...]
 
 
-def facts_of(tile: OpenedTile) -> TileFacts:
+def facts_of(tile: OpenedTile, *, statistical: bool) -> TileFacts:
     """Reduce a tile to what the checks of the whole collection need."""
     one_crs = not any(True for _ in check_crs(tile))
     rasters = []
     for modality, raster in tile.tile.rasters.items():
         files = [file for file in tile.files if file.modality == modality and file.bands]
         if files:
-            rasters.append(_facts(modality, files, " ".join(raster.bands), one_crs))
+            facts = _facts(modality, files, " ".join(raster.bands), one_crs)
+            rasters.append(replace(facts, impression=_impression(tile, modality)) if statistical else facts)
     return TileFacts(tile.tile.id, tile.tile.split, tuple(rasters))
 
 
@@ -97,3 +120,19 @@ def _digest(files: list[OpenedFile]) -> bytes | None:
         hashed.update(f"{file.pixels.shape}{file.pixels.dtype}".encode())
         hashed.update(np.ascontiguousarray(file.pixels).tobytes())
     return hashed.digest()
+
+
+def _impression(tile: OpenedTile, modality: str) -> Impression:
+    sensor = tile.tile.rasters[modality].sensor
+    stack = tile.stack(modality) if sensor != "labels" else None
+    printed = None if stack is None else fingerprint(stack)
+    if sensor not in ("s2l1c", "s2l2a"):
+        return Impression(fingerprint=printed)
+    bands = tile.bands(modality)
+    return Impression(_carries_offset(tile, modality), looks_exchanged(bands), cirrus_is_darkest(bands), printed)
+
+
+def _carries_offset(tile: OpenedTile, modality: str) -> bool | None:
+    lowest = dark_minimum(tile.bands(modality))
+    after = None if lowest is None else lowest + tile.tile.rasters[modality].offset
+    return None if after is None or after > OFFSET_DARK[1] else after >= OFFSET_DARK[0]

@@ -12,7 +12,7 @@ from geozoo.eo.tiles import BandFile, opened
 from geozoo.errors import DataCorruptError, DataNotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -103,24 +103,39 @@ class OpenedTile:
         """The files of some sensors."""
         return [file for file in self.files if file.sensor in sensors]
 
-    def stack(self, modality: str) -> NDArray[Any] | None:
-        """``[bands, height, width]`` of a modality in the order of its raster, coarse pixels repeated.
-
-        None where a band is missing or pixels are no whole multiples of each other.
-        """
-        found = {
+    def bands(self, modality: str) -> dict[str, NDArray[Any]]:
+        """Pixels ``[height, width]`` of the bands of a modality by name, each at its own resolution."""
+        return {
             band: pixels
             for file in self.files
             if file.modality == modality
             for band, pixels in zip(file.bands, file.pixels, strict=True)
         }
-        names = self.tile.rasters[modality].bands
-        if not all(name in found for name in names):
+
+    def sentinel2(self) -> Iterator[str]:
+        """The modalities of Sentinel-2 of which something could be read."""
+        for modality, raster in self.tile.rasters.items():
+            if raster.sensor in ("s2l1c", "s2l2a") and self.bands(modality):
+                yield modality
+
+    def stack(self, modality: str, names: Sequence[str] | None = None) -> NDArray[Any] | None:
+        """``[bands, height, width]`` of a modality, coarse pixels repeated.
+
+        Args:
+            modality: of the tile.
+            names: of the bands, in this order; by default all in the order of the raster.
+
+        Returns:
+            None where a band is missing or pixels are no whole multiples of each other.
+        """
+        found = self.bands(modality)
+        wanted = self.tile.rasters[modality].bands if names is None else names
+        if not wanted or not all(name in found for name in wanted):
             return None
-        height, width = max(pixels.shape for pixels in found.values())
-        if any(height % pixels.shape[0] or width % pixels.shape[1] for pixels in found.values()):
+        height, width = max(found[name].shape for name in wanted)
+        if any(height % found[name].shape[0] or width % found[name].shape[1] for name in wanted):
             return None
-        return np.stack([_repeated(found[name], height, width) for name in names])
+        return np.stack([_repeated(found[name], height, width) for name in wanted])
 
 
 def open_tile(tile: Tile, classes: int = 0) -> OpenedTile:

@@ -1,11 +1,11 @@
-"""The checks by name."""
+"""The checks by name; the shift between sensors, which is judged scene by scene, is in `geozoo.eo.check.scenes`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from geozoo.eo.check import across, labels, metadata, pixels
+from geozoo.eo.check import across, borders, dark, labels, metadata, pixels, radar, votes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -30,7 +30,7 @@ class AcrossCheck:
 
     name: str
     certainty: Certainty
-    run: Callable[[Sequence[TileFacts]], Iterable[Finding]]
+    run: Callable[[Sequence[TileFacts]], Iterable[Finding | Undecided]]
 
 
 TILE_CHECKS = (
@@ -48,6 +48,10 @@ TILE_CHECKS = (
     TileCheck("swath_edge", "certain", pixels.check_swath_edge),
     TileCheck("label_type", "certain", labels.check_label_type),
     TileCheck("label_code", "certain", labels.check_label_code),
+    TileCheck("dark_offset", "statistical", dark.check_dark_offset),
+    TileCheck("level", "statistical", dark.check_level),
+    TileCheck("decibel", "statistical", radar.check_decibel),
+    TileCheck("label_borders", "statistical", borders.check_label_borders),
 )
 ACROSS_CHECKS = (
     AcrossCheck("dtype", "certain", across.check_mixed_dtype),
@@ -55,4 +59,7 @@ ACROSS_CHECKS = (
     AcrossCheck("resolution", "certain", across.check_mixed_resolution),
     AcrossCheck("mixed_offset", "certain", across.check_mixed_offset),
     AcrossCheck("duplicate", "certain", across.check_duplicate),
+    AcrossCheck("mixed_dark_offset", "statistical", votes.check_mixed_dark_offset),
+    AcrossCheck("looks_exchanged", "statistical", votes.check_looks_exchanged),
+    AcrossCheck("near_duplicate", "statistical", votes.check_near_duplicate),
 )

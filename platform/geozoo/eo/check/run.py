@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from geozoo.eo.check.facts import facts_of
 from geozoo.eo.check.opened import open_tile
 from geozoo.eo.check.registry import ACROSS_CHECKS, TILE_CHECKS
+from geozoo.eo.check.scenes import SceneShifts, chosen_for_shift, sums_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from geozoo.eo.check.facts import TileFacts
     from geozoo.eo.check.finding import Finding, Undecided
+    from geozoo.eo.check.shift import ShiftSums
     from geozoo.eo.tiles import Collection, Tile
 
 CHUNK = 8
@@ -27,6 +29,7 @@ class _Seen:
 
     said: tuple[Finding | Undecided, ...]
     facts: TileFacts
+    shift: ShiftSums | None
 
 
 def check_collection(
@@ -50,9 +53,12 @@ def check_collection(
         Findings and undecided checks: tile by tile in the order of the collection, then those across tiles.
     """
     facts = []
+    scenes = SceneShifts(collection.tiles)
     total = len(collection.tiles)
-    for done, seen in enumerate(_seen(collection, statistical, workers), 1):
+    for done, (tile, seen) in enumerate(zip(collection.tiles, _seen(collection, statistical, workers), strict=True), 1):
         yield from seen.said
+        if statistical:
+            yield from scenes.add(tile, seen.shift)
         facts.append(seen.facts)
         progress(done, total)
     for check in ACROSS_CHECKS:
@@ -62,17 +68,20 @@ def check_collection(
 
 def _seen(collection: Collection, statistical: bool, workers: int) -> Iterable[_Seen]:
     look = partial(_look, classes=len(collection.classes), statistical=statistical)
+    tiles = zip(collection.tiles, chosen_for_shift(collection.tiles), strict=True)
     if workers == 1:
-        yield from map(look, collection.tiles)
+        yield from map(look, tiles)
         return
     from multiprocessing import get_context
 
     with get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap(look, collection.tiles, chunksize=CHUNK)
+        yield from pool.imap(look, tiles, chunksize=CHUNK)
 
 
-def _look(tile: Tile, classes: int, statistical: bool) -> _Seen:
+def _look(chosen: tuple[Tile, bool], classes: int, statistical: bool) -> _Seen:
+    tile, for_shift = chosen
     opened = open_tile(tile, classes)
     checks = [check for check in TILE_CHECKS if statistical or check.certainty == "certain"]
     said = tuple(word for check in checks for word in check.run(opened))
-    return _Seen(said, facts_of(opened))
+    facts = facts_of(opened, statistical=statistical)
+    return _Seen(said, facts, sums_of(opened) if statistical and for_shift else None)
