@@ -10,8 +10,8 @@ import numpy as np
 
 from geozoo.eo.check.dark import OFFSET_DARK, dark_minimum
 from geozoo.eo.check.metadata import PRODUCT_TYPES, check_crs, offset_asked
-from geozoo.eo.check.opened import majority
 from geozoo.eo.check.near import fingerprint
+from geozoo.eo.check.opened import majority
 from geozoo.eo.check.order import cirrus_is_darkest, looks_exchanged
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,9 +54,9 @@ def near_pairs(prints: Sequence[bytes]) -> Iterator[tuple[int, int, float]]:
     nearest: dict[int, tuple[int, float]] = {}
     for _ in range(KEYS):
         chosen = draw.choice(bits.shape[1], KEY_BITS, replace=False)
-        keys = np.packbits(bits[:, chosen], axis=1).view(np.uint32).ravel()
+        keys = np.ascontiguousarray(np.packbits(bits[:, chosen], axis=1)).view(np.uint32).ravel()
         order = np.argsort(keys, kind="stable")
-        for earlier, later in zip(order[:-1], order[1:], strict=True):
+        for earlier, later in pairwise(order):
             if keys[earlier] == keys[later]:
                 share = float((bits[earlier] != bits[later]).mean())
                 if share <= NEAR and share < nearest.get(int(later), (0, 1.0))[1]:
