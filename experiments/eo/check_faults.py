@@ -155,7 +155,7 @@ def misread(bands: dict[str, NDArray[Any]], cycle: tuple[str, ...]) -> dict[str,
 
 
 def order_rows() -> list[Row]:
-    """Bands in another order, in a single tile and by the vote of some tiles."""
+    """Bands in another order, in a single tile and by the vote of some: all patches, or all of other sources."""
     pieces = sentinel2_pieces()
     tiles = {fault: Row(f"{fault}, one tile") for fault in ORDERS}
     votes = {fault: Row(f"{fault}, {VOTERS} tiles of a collection") for fault in ORDERS}
@@ -167,15 +167,15 @@ def order_rows() -> list[Row]:
     for fit, judge in halves([piece.scene for piece in pieces]):
         weights = fit_order([(piece, rows) for piece, rows in zip(pieces, right, strict=True) if piece.scene in fit])
         test = [place for place, piece in enumerate(pieces) if piece.scene in judge]
-        scenes = sorted(judge)
+        by_scene = _by_scene(test, pieces)
+        pools = [sorted(scene for scene in judge if scene.startswith("patch ") is known) for known in (True, False)]
         for fault, cycle in ORDERS.items():
             asked = [place for place, pair in enumerate(order.PAIRS) if set(pair) <= set(cycle)]
             clean = [_exchanged(right[place], weights, asked) for place in test]
             found = [_exchanged(wrong[fault][place], weights, asked) for place in test]
             tiles[fault].add([_any(verdict) for verdict in found], [_any(verdict) for verdict in clean])
-            by_scene = _by_scene(test, pieces)
-            for _ in range(DRAWS):
-                drawn = [draw.choice(by_scene[scene]) for scene in draw.choice(scenes, VOTERS)]
+            for number in range(DRAWS):
+                drawn = [draw.choice(by_scene[scene]) for scene in draw.choice(pools[number % 2], VOTERS)]
                 votes[fault].add([_vote([found[at] for at in drawn])], [_vote([clean[at] for at in drawn])])
     return [*tiles.values(), *votes.values()]
 

@@ -13,6 +13,7 @@ import rasterio
 
 from geozoo.eo.bands import EUROSAT_BANDS, SENTINEL2_L1C, SENTINEL2_L2A
 from geozoo.eo.check.opened import open_tile
+from geozoo.eo.check.scenes import MOST_TILES
 from tests.support.eo_real import copy_collection
 from tests.support.tiles import real
 
@@ -68,7 +69,7 @@ def label_pieces() -> tuple[tuple[str, NDArray[Any]], ...]:
 
 @cache
 def pairs_by_scene() -> dict[str, list[tuple[NDArray[Any], NDArray[Any]]]]:
-    """S1 and the 10 m bands of S2 of 12 scenes: TerraMind and BigEarthNet whole, Sen1Floods11 in 64 pieces."""
+    """S1 and the 10 m bands of S2 of 12 scenes: TerraMind and BigEarthNet whole, Sen1Floods11 in 32 pieces."""
     found: dict[str, list[tuple[NDArray[Any], NDArray[Any]]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, modality in (("terramind_s1s2", "s2l2a"), ("bigearthnet_mm", "s2")):
@@ -80,7 +81,7 @@ def pairs_by_scene() -> dict[str, list[tuple[NDArray[Any], NDArray[Any]]]]:
                 found[f"{name} {tile.id}"] = [(radar, optical)]
     packed = _pairs_file()
     for scene, s1, s2 in zip(_scenes(packed), packed["s1"], packed["s2"], strict=True):
-        if scene.startswith("sen1floods11"):
+        if scene.startswith("sen1floods11") and len(found.get(scene, ())) < MOST_TILES:
             found.setdefault(scene, []).append((s1, s2[[1, 2, 3, 7]]))
     return found
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from experiments.eo.check_faults import halves
 from experiments.eo.check_material import pairs_by_scene
-from geozoo.eo.check.shift import SHIFTED, Shift, ShiftSums, estimate_shift, shift_sums
+from geozoo.eo.check.shift import SHIFTED, SMALLEST, Shift, ShiftSums, estimate_shift, shift_sums
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 LARGEST = 8
 DIRECTIONS = 4
+AGREED = 2.0
+"""Pixels within which two clear parts of a scene must agree."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class Injected:
     Attributes:
         scene: name.
         pixels: nominal length of the shift, 0 to 8.
-        clear: whether the peak was clear by the threshold of the other half of the scenes.
+        threshold: clarity by the other half of the scenes.
+        clear: whether the peak was clear by it.
         found: whether it was clear and at least `SHIFTED` long.
         right: whether it was clear and within one pixel of what was put in.
         after: for each half of the scene: whether its shift is within one pixel of what was put in and what the other
@@ -36,10 +40,20 @@ class Injected:
 
     scene: str
     pixels: int
+    threshold: float
     clear: bool
     found: bool
     right: bool
     after: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two parts of a scene: the smaller of their clarities, and how far their estimates are apart in pixels."""
+
+    scene: str
+    clarity: float
+    apart: float
 
 
 @dataclass(frozen=True)
@@ -51,15 +65,20 @@ class Published:
     halves: tuple[Shift, Shift]
 
 
-def scene_sums(pairs: Pairs, down: int = 0, right: int = 0) -> ShiftSums:
-    """The sums of a scene with S1 moved down and right: both are cut, so that all pixels are real."""
-    total: ShiftSums | None = None
-    for s1, s2 in pairs:
-        sums = shift_sums(_inner(s1, -down, -right), _inner(s2, 0, 0))
-        assert sums is not None
-        total = sums if total is None else total + sums
+def sums_of(pairs: Pairs) -> ShiftSums:
+    """The sums over some pieces."""
+    found = [shift_sums(s1, s2) for s1, s2 in pairs]
+    total = found[0]
     assert total is not None
+    for sums in found[1:]:
+        assert sums is not None
+        total += sums
     return total
+
+
+def moved(pairs: Pairs, down: int = 0, right: int = 0) -> Pairs:
+    """A scene with S1 moved down and right: both are cut, so that all pixels are real."""
+    return [(_inner(s1, -down, -right), _inner(s2, 0, 0)) for s1, s2 in pairs]
 
 
 def _inner(pixels: NDArray[Any], row: int, column: int) -> NDArray[Any]:
@@ -69,26 +88,45 @@ def _inner(pixels: NDArray[Any], row: int, column: int) -> NDArray[Any]:
 
 def published() -> list[Published]:
     """The scenes as they are."""
-    return [
-        Published(name, estimate_shift(scene_sums(pairs)), _of_halves(pairs))
-        for name, pairs in pairs_by_scene().items()
-    ]
-
-
-def _of_halves(pairs: Pairs) -> tuple[Shift, Shift]:
-    one, other = split(pairs)
-    return estimate_shift(scene_sums(one)), estimate_shift(scene_sums(other))
+    found = []
+    for name, pairs in pairs_by_scene().items():
+        one, other = (estimate_shift(sums_of(part)) for part in split(moved(pairs)))
+        found.append(Published(name, estimate_shift(sums_of(moved(pairs))), (one, other)))
+    return found
 
 
 def split(pairs: Pairs) -> tuple[Pairs, Pairs]:
-    """A scene in two: every other piece, or the left and the right of one tile; halves have 60 pixels or more."""
+    """A scene in two: every other piece, or the left and the right of one tile."""
     if len(pairs) > 1:
         return pairs[::2], pairs[1::2]
-    width = pairs[0][0].shape[2]
-    part = max(width // 2, 60)
-    return [(s1[..., :part], s2[..., :part]) for s1, s2 in pairs], [
-        (s1[..., -part:], s2[..., -part:]) for s1, s2 in pairs
-    ]
+    ((s1, s2),) = pairs
+    middle = s1.shape[2] // 2
+    return [(s1[..., :middle], s2[..., :middle])], [(s1[..., middle:], s2[..., middle:])]
+
+
+def agreement() -> list[Agreement]:
+    """All pairs of parts of each scene: quarters of a tile, halves of a small one both ways, eighths of many pieces."""
+    found = []
+    for name, pairs in pairs_by_scene().items():
+        for parts in _parts(pairs):
+            shifts = [estimate_shift(sums_of(part)) for part in parts]
+            for one, other in combinations(shifts, 2):
+                apart = _off(one, other.down, other.right)
+                found.append(Agreement(name, min(one.clarity, other.clarity), apart))
+    return found
+
+
+def _parts(pairs: Pairs) -> list[list[Pairs]]:
+    if len(pairs) > 1:
+        return [[pairs[start::8] for start in range(8)]]
+    ((s1, s2),) = pairs
+    size = s1.shape[1]
+    half, other = slice(size // 2), slice(size // 2, None)
+    if size // 4 >= SMALLEST:
+        return [[[(s1[:, rows, columns], s2[:, rows, columns])] for rows in (half, other) for columns in (half, other)]]
+    across = [[(s1[:, rows], s2[:, rows])] for rows in (half, other)]
+    along = [[(s1[:, :, columns], s2[:, :, columns])] for columns in (half, other)]
+    return [across, along]
 
 
 def unrelated() -> list[tuple[str, str, float]]:
@@ -103,44 +141,43 @@ def unrelated() -> list[tuple[str, str, float]]:
             mixed = [
                 (s1[:, :edge, :edge], s2[:, :edge, :edge]) for (s1, _), (_, s2) in zip(radar, optical, strict=False)
             ]
-            found.append((one, other, estimate_shift(scene_sums(mixed)).clarity))
+            found.append((one, other, estimate_shift(sums_of(moved(mixed))).clarity))
     return found
 
 
-def fit_clarity(clarities: list[float]) -> float:
-    """The 98 % of unrelated pairs."""
-    return float(np.percentile(clarities, 98))
+def fit_clarity(null: list[float], parts: list[Agreement]) -> float:
+    """The smallest clarity over 98 % of unrelated pairs from which on parts of a scene agree within two pixels."""
+    strangers = float(np.percentile(null, 98))
+    wrong = [pair.clarity for pair in parts if pair.apart > AGREED]
+    return max([strangers, *wrong])
 
 
-def curve(null: list[tuple[str, str, float]], as_published: list[Published]) -> list[Injected]:
+def curve(null: list[tuple[str, str, float]], parts: list[Agreement], as_published: list[Published]) -> list[Injected]:
     """All scenes moved by 0 to 8 pixels in four directions, judged by the threshold of the other half of the scenes."""
     found = []
     scenes = pairs_by_scene()
     natural = {scene.scene: scene for scene in as_published}
     for fit, judge in halves(list(scenes)):
-        clear = fit_clarity([clarity for one, other, clarity in null if one in fit and other in fit])
+        clear = fit_clarity(
+            [clarity for one, other, clarity in null if one in fit and other in fit],
+            [pair for pair in parts if pair.scene in fit],
+        )
         for name in sorted(judge):
-            parts = split(scenes[name])
-            for pixels, down, right in _moves():
-                shift = estimate_shift(scene_sums(scenes[name], down, right))
-                after = [
-                    _off(moved, down + known.down, right + known.right) <= 1
-                    for part, known in zip(parts, reversed(natural[name].halves), strict=True)
-                    if known.clarity >= clear
-                    and (moved := estimate_shift(scene_sums(part, down, right))).clarity >= clear
-                ]
-                is_clear = shift.clarity >= clear
-                found.append(
-                    Injected(
-                        name,
-                        pixels,
-                        is_clear,
-                        is_clear and shift.pixels >= SHIFTED,
-                        is_clear and _off(shift, down, right) <= 1,
-                        tuple(after),
-                    )
-                )
+            found += [_judge(name, scenes[name], natural[name], clear, *move) for move in _moves()]
     return found
+
+
+def _judge(name: str, pairs: Pairs, natural: Published, clear: float, pixels: int, down: int, right: int) -> Injected:
+    scene = moved(pairs, down, right)
+    shift = estimate_shift(sums_of(scene))
+    after = []
+    for part, known in zip(split(scene), reversed(natural.halves), strict=True):
+        estimate = estimate_shift(sums_of(part))
+        if min(estimate.clarity, known.clarity) > clear:
+            after.append(_off(estimate, down + known.down, right + known.right) <= 1)
+    is_clear = shift.clarity > clear
+    is_right = is_clear and _off(shift, down, right) <= 1
+    return Injected(name, pixels, clear, is_clear, is_clear and shift.pixels >= SHIFTED, is_right, tuple(after))
 
 
 def _moves() -> list[tuple[int, int, int]]:

@@ -68,11 +68,12 @@ def statistical() -> list[dict[str, Any]]:
 
 def shift() -> dict[str, Any]:
     """The shift between sensors."""
-    as_published, null = check_shift.published(), check_shift.unrelated()
+    as_published, null, parts = check_shift.published(), check_shift.unrelated(), check_shift.agreement()
     return {
         "published": [asdict(scene) for scene in as_published],
+        "agreement": [asdict(pair) for pair in parts],
         "unrelated_clarity": [clarity for _, _, clarity in null],
-        "curve": [asdict(judged) for judged in check_shift.curve(null, as_published)],
+        "curve": [asdict(judged) for judged in check_shift.curve(null, parts, as_published)],
     }
 
 

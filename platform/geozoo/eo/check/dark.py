@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geozoo.eo.bands import BASELINE_OFFSET
+from geozoo.eo.check.coarse import is_mostly_snow
 from geozoo.eo.check.finding import Finding, Undecided
 
 if TYPE_CHECKING:
@@ -29,10 +30,10 @@ pieces without the offset it is 1 to 925 (the brightest over snow and haze), so 
 are allowed for reflectances below 0. From `fit_offset` in experiments/eo/check_faults.py on all of its scenes."""
 SURPLUS_DARK = -40.0
 """Darker than this after the reader's offset: the numbers did not carry one (`fit_surplus`, there)."""
-HAZE = 300.0
+HAZE = 260.0
 """B01 less B04, both at their darkest percent: more is Level-1C (`fit_level`, there)."""
 HAZE_DARK = 1000.0
-"""The level can be told where B04 is darker than this; over cloud and snow B01 is bright at both levels. Chosen while
+"""The level can be told where B04 is darker than this; over clouds B01 is bright at both levels. Chosen while
 looking at all scenes."""
 FEWEST_PIXELS = 200
 """Measured pixels that a band needs."""
@@ -56,13 +57,15 @@ def dark_minimum(bands: Mapping[str, NDArray[Any]]) -> float | None:
 
 
 def haze(bands: Mapping[str, NDArray[Any]]) -> float | None:
-    """B01 less B04 at their darkest percent; None where B04 has no dark pixel, with or without the offset of 1000."""
+    """B01 less B04 at their darkest percent; None where B04 has no dark pixel or the tile is mostly snow."""
     dark = darkest(bands, percentile=1)
     lowest = dark_minimum(bands)
     if lowest is None or "B01" not in dark or "B04" not in dark:
         return None
-    carried = -BASELINE_OFFSET if OFFSET_DARK[0] <= lowest else 0
-    return dark["B01"] - dark["B04"] if dark["B04"] - carried < HAZE_DARK else None
+    carried = lowest >= OFFSET_DARK[0]
+    if dark["B04"] + carried * BASELINE_OFFSET >= HAZE_DARK or is_mostly_snow(bands, carried=carried):
+        return None
+    return dark["B01"] - dark["B04"]
 
 
 def check_dark_offset(tile: OpenedTile) -> Iterator[Finding | Undecided]:

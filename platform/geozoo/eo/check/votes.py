@@ -58,7 +58,7 @@ def _exchanged_pairs(seen: Seen) -> Iterator[Finding | Undecided]:
     votes = [(raster, look.exchanged) for _, raster, look in seen if look.exchanged is not None]
     if not votes:
         if any(look.carries_offset is not None for _, _, look in seen):
-            yield Undecided("looks_exchanged", seen[0][0].tile, "no tile with all bands and without snow or cloud")
+            yield Undecided("looks_exchanged", seen[0][0].tile, "no tile with all bands and not mostly snow")
         return
     for place, pair in enumerate(PAIRS):
         against = [raster for raster, exchanged in votes if exchanged[place]]
