@@ -92,6 +92,10 @@ class TestLevel:
         pixels[3] += 3000
         assert undecided(check_level, tile_of(tmp_path, pixels)) == ["no dark pixel in B01 and B04"]
 
+    def test_scaled_reflectance_is_not_judged(self, tmp_path: Path) -> None:
+        tile = tile_of(tmp_path, (np.insert(draw_l2a(), 10, 9, axis=0) / 1e4).astype("float32"))
+        assert findings(check_level, tile) == findings(check_dark_offset, tile) == []
+
     @needs("terramind_s1s2")
     def test_real_tiles_of_one_place_at_both_levels(self) -> None:
         place = "637U_59R_1_3.tif"

@@ -126,7 +126,7 @@ def _impression(tile: OpenedTile, modality: str) -> Impression:
     sensor = tile.tile.rasters[modality].sensor
     stack = tile.stack(modality) if sensor != "labels" else None
     printed = None if stack is None else fingerprint(stack)
-    if sensor not in ("s2l1c", "s2l2a"):
+    if modality not in tile.sentinel2():
         return Impression(fingerprint=printed)
     bands = tile.bands(modality)
     return Impression(_carries_offset(tile, modality), looks_exchanged(bands), cirrus_is_darkest(bands), printed)
