@@ -23,21 +23,22 @@ cannot decide."""
 AS_PUBLISHED = """As published these tiles have no certain finding (they hold no nodata; a single nodata pixel would
 be a true one). The statistical checks say of them:"""
 TRUE_FINDINGS = """The findings on offsets are true as far as pixels can tell: B10, nearly black without it, is over
-1000 everywhere in three of the five L1C tiles of TerraMind, and one L2A tile has nothing darker than 960 though a
-fifteenth of it is water. For the shifts see below."""
-PROTOCOL = """Scenes are halved: thresholds and weights are fitted on either half and judged on the other. 534
-pieces of 64x64 pixels of Sentinel-2 (300 patches whose scenes are not known, each taken as its own; 234 from 19
-places), 133 of Sentinel-1 from 12 scenes, 45 of land cover from 5. Not decidable counts as not found; what stays
-under 90 % or over 2 % says why. Of near-duplicates the threshold was set on all pieces, and nothing is fitted. Which
-features are used, and where a tile is too bright or too snowy to be judged, was chosen while looking at all scenes.
-Votes are of tiles drawn from all patches or from all other sources, half the times each."""
+1000 everywhere in three of the five L1C tiles of TerraMind, and one L2A tile has nothing darker than 960 though 6 %
+of it is water. For the shifts see below."""
+PROTOCOL = """Scenes are halved: thresholds and weights are fitted on either half and judged on the other; the
+library has the same fits on all scenes, rounded. 534 pieces of 64x64 pixels of Sentinel-2 (300 patches whose scenes
+are not known, each taken as its own; 234 from 19 places), 133 of Sentinel-1 from 12 scenes, 45 of land cover from 5.
+Not decidable counts as not found; what stays under 90 % or over 2 % says why. Of near-duplicates the threshold was
+set on all pieces, and nothing is fitted. Which features are used, and where a tile is too bright or too snowy to be
+judged, was chosen while looking at all scenes. Votes are of tiles drawn from all patches or from all other sources,
+half the times each."""
 SHIFT_PROTOCOL = """Twelve scenes, S1 moved by whole pixels in four directions and both cut, so that no pixel is
 made up. A scene is judged over all its tiles. How clear a peak must be is set on the other half of the scenes: over
 98 % of unrelated pairs (S1 of one scene, S2 of another; of all {count} that is {clarity:.1f}), and so that parts of a
 scene agree within 2 pixels (all do over {agreed:.1f}; {close:.0%} then agree within 1). The features were chosen
 while looking at all scenes. The library asks for 6."""
 NOT_ALIGNED = """**Published pairs are not aligned to begin with.** Estimates (down, right; clarity) of each scene
-and of its two halves, which agree where both are clear:"""
+and of its two halves, which agree within 1.5 pixels where both are clear:"""
 TRUTH = """So zero is not the truth that an estimate can be held to. The last column holds it to what was put in
 plus what the *other* half of the scene has as published. A shift counts as found from 2 pixels on."""
 LIMITS = """What limits this: twelve scenes, some without texture that both sensors see; published shifts of up to

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from geozoo.eo.check import Finding, Undecided
 from geozoo.eo.check.across import check_duplicate
 from geozoo.eo.check.facts import Impression, RasterFacts, TileFacts
 from geozoo.eo.check.near import NEAR, fingerprint, near_pairs
@@ -39,6 +40,12 @@ def test_hashing_finds_what_comparing_all_pairs_finds() -> None:
     assert all(abs(share - brute[earlier, later]) < 1e-12 for earlier, later, share in found)
 
 
+def test_decibels() -> None:
+    radar = draw_picture(0)[:2] / 1000 - 20
+    near = fingerprint(radar + np.random.default_rng(0).normal(0, 0.1, radar.shape))
+    assert [pair[:2] for pair in near_pairs([fingerprint(radar) or b"", near or b""])] == [(0, 1)]
+
+
 def test_without_texture_there_is_no_fingerprint() -> None:
     assert fingerprint(np.full((3, 64, 64), 500.0)) is None
     assert fingerprint(np.ones((3, 8, 8))) is None
@@ -52,11 +59,17 @@ def facts(name: str, digest: bytes, split: str, bits: bytes | None) -> TileFacts
     return TileFacts(name, split, (raster,))
 
 
+def test_what_has_no_fingerprint_is_not_decidable() -> None:
+    (said,) = check_near_duplicate([facts("a", b"1", "train", None)])
+    assert isinstance(said, Undecided)
+
+
 def test_across_splits_and_not_twice_for_the_same_bytes() -> None:
     bits = fingerprint(draw_picture(0))
     tiles = [facts("a", b"1", "train", bits), facts("b", b"2", "test", bits), facts("c", b"2", "test", bits)]
     (near, *others) = check_near_duplicate(tiles[:2])
     assert others == []
+    assert isinstance(near, Finding)
     assert (near.tile, near.file, near.certainty) == ("b", "b.tif", "statistical")
     assert near.value.endswith("across the splits train and test")
     assert list(check_near_duplicate(tiles[1:])) == []

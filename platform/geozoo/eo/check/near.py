@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 BLOCKS = 16
 """Blocks along an edge of the fingerprint."""
 TEXTURE = 0.01
-"""Standard deviation of log block means below which the fingerprint is noise."""
+"""Standard deviation of block means, in log or dB, below which the fingerprint is noise."""
 NEAR = 0.1
 """Share of differing bits up to which two tiles are near-duplicates; measured in experiments/eo/CHECK.md: noise of 3 %
 changes up to 7 %, the closest of 10,000 different EuroSAT images differ by 28 %."""
@@ -24,9 +24,9 @@ KEY_BITS, KEYS, SEED = 32, 24, 0
 
 
 def fingerprint(pixels: NDArray[Any]) -> bytes | None:
-    """480 bits of a stack ``[bands, height, width]``: which neighbour is brighter among 16x16 blocks of its log mean.
+    """480 bits of a stack ``[bands, height, width]``: which neighbour is brighter among 16x16 blocks of its mean.
 
-    The difference hash of image search, over all bands. None for tiles smaller than the blocks or without texture.
+    The difference hash of image search, over the logarithms of all bands, or their values where these are in dB. None for tiles smaller than the blocks or without texture.
     """
     height, width = (size // BLOCKS for size in pixels.shape[1:])
     if not height or not width:
@@ -34,7 +34,8 @@ def fingerprint(pixels: NDArray[Any]) -> bytes | None:
     cut = pixels[:, : height * BLOCKS, : width * BLOCKS].astype(np.float32)
     if not np.isfinite(cut).all():
         return None
-    blocks = np.log1p(np.maximum(cut, 0)).mean(0).reshape(BLOCKS, height, BLOCKS, width).mean((1, 3))
+    levels = np.log1p(cut) if cut.min() >= 0 else cut
+    blocks = levels.mean(0).reshape(BLOCKS, height, BLOCKS, width).mean((1, 3))
     if blocks.std() < TEXTURE:
         return None
     bits = [blocks[:, 1:] > blocks[:, :-1], blocks[1:] > blocks[:-1]]

@@ -39,9 +39,12 @@ def check_looks_exchanged(facts: Sequence[TileFacts]) -> Iterator[Finding | Unde
             yield _finding("looks_exchanged", brighter[0], value, "check the order of the bands", "B10")
 
 
-def check_near_duplicate(facts: Sequence[TileFacts]) -> Iterator[Finding]:
+def check_near_duplicate(facts: Sequence[TileFacts]) -> Iterator[Finding | Undecided]:
     """Tiles that are nearly the same picture as an earlier one; the same bytes are said by `check_duplicate`."""
     for seen in _by_modality(facts).values():
+        for tile, raster, look in seen:
+            if look.fingerprint is None and raster.digest is not None:
+                yield Undecided("near_duplicate", tile.tile, "too small, not finite or without texture")
         printed = [(tile, raster, look.fingerprint) for tile, raster, look in seen if look.fingerprint is not None]
         for first, second, share in near_pairs([bits for _, _, bits in printed]):
             (earlier, one, _), (later, other, _) = printed[first], printed[second]
