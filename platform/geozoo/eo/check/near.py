@@ -26,7 +26,8 @@ KEY_BITS, KEYS, SEED = 32, 24, 0
 def fingerprint(pixels: NDArray[Any]) -> bytes | None:
     """480 bits of a stack ``[bands, height, width]``: which neighbour is brighter among 16x16 blocks of its mean.
 
-    The difference hash of image search, over the logarithms of all bands, or their values where these are in dB. None for tiles smaller than the blocks or without texture.
+    The difference hash of image search, over the logarithms of all bands, or over their values where some are negative
+    (dB). None for tiles that are smaller than the blocks, not finite, or without texture.
     """
     height, width = (size // BLOCKS for size in pixels.shape[1:])
     if not height or not width:
