@@ -90,16 +90,13 @@ def test_two_workers_train_as_one(chips: Chips, tmp_path: Path, name: str) -> No
 
 @pytest.mark.parametrize("name", ["two sensors", "moco", "dino"])
 def test_a_killed_run_goes_on_as_if_nothing_had_been(chips: Chips, tmp_path: Path, name: str) -> None:
-    class Killed(Exception):
-        pass
-
     def die(record: dict[str, float]) -> None:
-        raise Killed
+        raise KeyboardInterrupt
 
     changes = SYSTEMS[name] | {"training": {"epochs": 3, "batch_size": 6}}
     whole = train(World(), chips.url, str(tmp_path / "whole"), changes)
     prepared = prepare(experiment(chips.url, **changes), World())
-    with pytest.raises(Killed):
+    with pytest.raises(KeyboardInterrupt):
         train_views(prepared, World(), open_location(tmp_path / "killed"), Watch(on_epoch=die))
     again = train(World(), chips.url, str(tmp_path / "killed"), changes)
     assert again["losses"] == whole["losses"]

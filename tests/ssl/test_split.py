@@ -51,7 +51,7 @@ def test_colour_statistics_are_means_and_deviations(chips: Chips) -> None:
 
 
 def test_a_split_the_data_do_not_have_is_refused(chips: Chips) -> None:
-    with pytest.raises(InputError, match="train part .* split by 'given' is empty"):
+    with pytest.raises(InputError, match=r"train part .* split by 'given' is empty"):
         split_chips(chips, SplitSettings(by="given"))
     with pytest.raises(InputError, match="validation part"):
         split_chips(chips, SplitSettings(validation=0.0))

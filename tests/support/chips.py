@@ -23,7 +23,7 @@ LEVELS = (400, 1500, 3000)
 
 
 def make_collection(folder: Path, scenes: int = 12, per_scene: int = 2, *, multi: bool = False) -> Collection:
-    """Tiles whose brightness tells their class, three scenes a class and more; band ``B04`` holds the number of the tile."""
+    """Tiles whose brightness tells their class; band ``B04`` holds the number of the tile."""
     generator = np.random.default_rng(0)
     tiles = []
     for number in range(scenes * per_scene):
