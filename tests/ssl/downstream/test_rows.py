@@ -19,7 +19,7 @@ from geozoo.store import open_location
 from geozoo.training.distributed import World
 from geozoo.training.loop import Watch
 from geozoo.weights.draws import RowDraws
-from tests.ssl.test_fit import ENCODER, experiment
+from tests.ssl.test_fit import experiment
 from tests.support.chips import make_chips
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from geozoo.eo.chips import Chips
 
 SPLIT = {"validation": 0.2, "test": 0.2}
-VIEWS = {"optical": {"bands": {"s2": ["B08", "B11"]}, "encoder": ENCODER}}
+WIDE = {"name": "resnet18", "options": {"channels": [16, 16, 32, 32]}}
+VIEWS = {"optical": {"bands": {"s2": ["B08", "B11"]}, "encoder": WIDE}}
 FIT = {"updates": 40, "batch_size": 8, "learning_rates": [3e-3, 1e-2], "probe_rates": [1e-2, 1e-1]}
 
 
@@ -36,7 +37,7 @@ FIT = {"updates": 40, "batch_size": 8, "learning_rates": [3e-3, 1e-2], "probe_ra
 def model(chips: Chips, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Encoders trained for an epoch, in float32."""
     folder = str(tmp_path_factory.mktemp("model"))
-    trained = experiment(chips.url, training={"epochs": 1, "batch_size": 6}, split=SPLIT, views=VIEWS)
+    trained = experiment(chips.url, training={"epochs": 4, "batch_size": 6}, split=SPLIT, views=VIEWS)
     run_experiment(trained, folder, World(), Watch())
     return folder
 
