@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
 
 from geozoo.errors import InputError
 from geozoo.recipe.describe import describe_errors
@@ -98,6 +98,15 @@ class AugmentationSettings(Frozen):
     drop_sensor: Share = 0.0
 
 
+class TeacherSettings(Frozen):
+    """A teacher that follows the trained encoders: each of its weights keeps ``momentum`` of itself a step.
+
+    With ``info_nce`` or ``nt_xent`` and a ``memory`` this is MoCo; ``byol`` and ``dino`` need it.
+    """
+
+    momentum: Fraction = 0.99
+
+
 class ProjectionSettings(Frozen):
     """The projection head: Linear, (BatchNorm,) ReLU, Linear to ``out``; None leaves it out, as D-Swin's code does.
 
@@ -126,11 +135,17 @@ class SslExperiment(Frozen):
     """One self-supervised training, described completely; ``chips`` is the URL of a chip store.
 
     One entry in ``views`` makes two augmented views of each chip for one encoder (SimCLR); two entries make one view
+<<<<<<< HEAD
     by each of two encoders (contrast across sensors).
 
     ``sampler`` orders the training chips of an epoch: ``shuffled``; ``by_scene``, shuffled among some thousand
     neighbours, scene after scene, for stores that are read from afar; ``area_weighted``, drawn with replacement in
     proportion to the ground that each scene covers. See `geozoo.eo.chips.samplers`.
+=======
+    by each of two encoders (contrast across sensors). ``memory`` keeps the embeddings of so many chips before as
+    further negatives. ``chunk`` encodes so many views at a time and computes them again for the gradient (gradient
+    caching): memory no longer grows with the batch, which needs encoders without BatchNorm.
+>>>>>>> 9a8792286c6ad8778b1d8f15f44db109bffe4804
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=80)
@@ -142,11 +157,29 @@ class SslExperiment(Frozen):
     views: dict[str, ViewSettings] = Field(min_length=1, max_length=2)
     augmentation: AugmentationSettings = AugmentationSettings()
     projection: ProjectionSettings | None = ProjectionSettings()
+    teacher: TeacherSettings | None = None
+    memory: Count | None = None
+    chunk: Count | None = None
     loss: Annotated[SerializeAsAny[LossOptions], BeforeValidator(_loss_options)]
     optimizer: OptimizerSettings = OptimizerSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     training: TrainingSettings
     provenance: Origin = Origin()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> SslExperiment:
+        record = find_loss(self.loss.name)
+        if record.asymmetric and self.teacher is None:
+            raise ValueError(f"loss {record.name!r} learns from a teacher: add teacher: {{momentum: 0.99}}")
+        if self.teacher and not (record.asymmetric or record.queues):
+            raise ValueError(f"loss {record.name!r} has no use for a teacher: leave it out")
+        if self.memory and not record.queues:
+            raise ValueError(f"loss {record.name!r} has no use for a memory: leave it out")
+        if self.chunk and (record.maps or self.teacher):
+            raise ValueError(
+                f"chunk is for losses of embeddings without a teacher, not for {record.name!r}: leave it out"
+            )
+        return self
 
 
 def load_ssl_experiment(path: str | Path, overrides: Iterable[str] = ()) -> SslExperiment:

@@ -15,9 +15,11 @@ from geozoo.ssl.knn import knn_predict
 from geozoo.ssl.split import chip_labels, split_chips
 from geozoo.ssl.stream import ChipStream
 from geozoo.ssl.system import ContrastiveSystem
+from geozoo.ssl.teacher import TeacherSystem
 from geozoo.ssl.trained import SslCard, embed, save_views
 from geozoo.ssl.views import all_bands, build_views, measure_scales
 from geozoo.store import open_location
+from geozoo.training.batchnorm import sync_batchnorm
 from geozoo.training.draws import derived_seed
 from geozoo.training.loop import Job, best_epoch, fit
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from geozoo.training.distributed import World
     from geozoo.training.loop import Watch
 
+System = ContrastiveSystem | TeacherSystem
+
 KNN_BANK, KNN_QUERIES = 2000, 1000
 """Most training and validation chips that the nearest-neighbour read-out looks at after an epoch."""
 
@@ -41,7 +45,7 @@ class Prepared:
     experiment: SslExperiment
     chips: Chips
     parts: Parts
-    system: ContrastiveSystem
+    system: System
     job: Job
 
 
@@ -58,7 +62,9 @@ def prepare(experiment: SslExperiment, world: World) -> Prepared:
     views = build_views(experiment.views, chips.header, experiment.augmentation, chips.url)
     measure_scales(views, chips, parts.train, seed)
     dtype = torch.float64 if experiment.training.precision == "float64" else torch.float32
-    system = ContrastiveSystem(views, experiment, world).to(dtype)
+    system = (TeacherSystem if experiment.teacher else ContrastiveSystem)(views, experiment, world).to(dtype)
+    if world.size > 1:
+        sync_batchnorm(system)
     bands = all_bands(views)
     job = Job(
         system=system,
@@ -117,7 +123,7 @@ class _Neighbours:
     experiment: SslExperiment
     chips: Chips
     parts: Parts
-    system: ContrastiveSystem
+    system: System
     dtype: torch.dtype
 
     def __call__(self, world: World) -> dict[str, float]:
