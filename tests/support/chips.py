@@ -8,7 +8,8 @@ import numpy as np
 
 from geozoo.eo.bands import SENTINEL1, SENTINEL2_L1C
 from geozoo.eo.chips import open_chips
-from geozoo.eo.chips.ingest import begin_ingest, cut_parts, finish_ingest
+from geozoo.eo.chips.ingest import begin_ingest, finish_ingest
+from geozoo.eo.chips.workers import cut_parts
 from geozoo.eo.tiles import Collection, Raster, Tile
 from tests.support.tiles import write_raster
 

@@ -135,17 +135,13 @@ class SslExperiment(Frozen):
     """One self-supervised training, described completely; ``chips`` is the URL of a chip store.
 
     One entry in ``views`` makes two augmented views of each chip for one encoder (SimCLR); two entries make one view
-<<<<<<< HEAD
-    by each of two encoders (contrast across sensors).
+    by each of two encoders (contrast across sensors). ``memory`` keeps the embeddings of so many chips before as
+    further negatives. ``chunk`` encodes so many views at a time and computes them again for the gradient (gradient
+    caching): memory no longer grows with the batch, which needs encoders without BatchNorm.
 
     ``sampler`` orders the training chips of an epoch: ``shuffled``; ``by_scene``, shuffled among some thousand
     neighbours, scene after scene, for stores that are read from afar; ``area_weighted``, drawn with replacement in
     proportion to the ground that each scene covers. See `geozoo.eo.chips.samplers`.
-=======
-    by each of two encoders (contrast across sensors). ``memory`` keeps the embeddings of so many chips before as
-    further negatives. ``chunk`` encodes so many views at a time and computes them again for the gradient (gradient
-    caching): memory no longer grows with the batch, which needs encoders without BatchNorm.
->>>>>>> 9a8792286c6ad8778b1d8f15f44db109bffe4804
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=80)

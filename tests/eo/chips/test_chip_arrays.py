@@ -15,7 +15,7 @@ from geozoo.eo.chips.array import ChipArray
 from geozoo.eo.chips.header import HEADER_NAME
 from geozoo.errors import BandError, DamagedZooError, InputError
 from geozoo.store import open_location
-from tests.support.chips import ingest, make_collection, windows
+from tests.support.chip_stores import ingest, make_collection, windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

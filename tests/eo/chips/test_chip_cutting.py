@@ -19,7 +19,7 @@ from geozoo.eo.chips.header import Onto
 from geozoo.eo.chips.ingest import begin_ingest
 from geozoo.eo.tiles import Collection, read_raster
 from geozoo.errors import BandError, DataCorruptError, DataNotFoundError, InputError
-from tests.support.chips import draw_modality, ingest, make_collection, make_tile, windows
+from tests.support.chip_stores import draw_modality, ingest, make_collection, make_tile, windows
 from tests.support.eo_real import copy_collection
 from tests.support.tiles import needs, write_raster
 

@@ -21,7 +21,7 @@ from geozoo.eo.chips.workers import cut_parts
 from geozoo.eo.readers import find_collection
 from geozoo.errors import DataCorruptError, InputError, RunError
 from geozoo.store import open_location
-from tests.support.chips import draw_modality, ingest, make_collection, make_tile, windows
+from tests.support.chip_stores import draw_modality, ingest, make_collection, make_tile, windows
 from tests.support.runs import descendants, environment, geozoo, wait_until
 
 if TYPE_CHECKING:
