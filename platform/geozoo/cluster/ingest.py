@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -28,16 +29,19 @@ def cut_with_ray(parts: Sequence[Part]) -> Iterator[int]:
         return
     refuse_unreachable_nodes(parts[0].url)
     ray.data.DataContext.get_current().enable_progress_bars = False
-    rows = ray.data.from_items([{"part": part} for part in parts], override_num_blocks=len(parts))
+    rows = ray.data.from_items([{"part": pickle.dumps(part)} for part in parts], override_num_blocks=len(parts))
     try:
         for row in rows.map(_cut).iter_rows():
+            if row["error"]:
+                raise pickle.loads(row["error"])
             yield int(row["chips"])
     except ray.exceptions.RayTaskError as error:
-        cause = error.as_instanceof_cause()
-        if isinstance(cause, GeozooError):
-            raise cause from error
         raise RunError(f"a part could not be cut ({last_line(error)}): run the same command again to go on.") from error
 
 
-def _cut(row: dict[str, Any]) -> dict[str, int]:
-    return {"chips": ingest_part(row["part"])}
+def _cut(row: dict[str, Any]) -> dict[str, Any]:
+    """An error is an answer too: Ray hides one that is raised behind its own and a page of advice."""
+    try:
+        return {"chips": ingest_part(pickle.loads(row["part"])), "error": b""}
+    except GeozooError as error:
+        return {"chips": 0, "error": pickle.dumps(error)}

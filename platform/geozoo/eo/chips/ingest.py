@@ -12,7 +12,7 @@ import numpy as np
 from geozoo.eo.chips.cut import cut_strip
 from geozoo.eo.chips.footprint import GEO_METADATA
 from geozoo.eo.chips.header import ARRAYS, HEADER_NAME, INDEX_NAME, ChipHeader, Onto, part_name
-from geozoo.eo.chips.plan import design_arrays, digest_plan, plan_chips
+from geozoo.eo.chips.plan import choose_bands, design_arrays, digest_plan, plan_chips
 from geozoo.errors import InputError
 from geozoo.store import open_location
 
@@ -69,10 +69,9 @@ def begin_ingest(
         BandError: a band or modality is not there.
         DataNotFoundError, DataCorruptError: a tile cannot be opened, or is unlike the first.
     """
-    if not collection.tiles:
-        raise InputError(f"collection {collection.name} has no tiles: give the folder of a data set")
+    names = choose_bands(collection, bands or {})
     table = plan_chips(collection, size, stride or size, onto, on_tile)
-    arrays = design_arrays(collection, len(table), size, bands or {})
+    arrays = design_arrays(collection.tiles[0], names, len(table), size)
     header = ChipHeader(
         name=collection.name,
         classes=collection.classes,

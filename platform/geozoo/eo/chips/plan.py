@@ -80,42 +80,20 @@ def chip_grid(raster: Raster, onto: Onto | None) -> Grid:
     return grid_onto(own, onto.crs, onto.resolution)
 
 
-def design_arrays(
-    collection: Collection, count: int, size: int, bands: Mapping[str, tuple[str, ...]]
-) -> dict[str, ChipArray]:
-    """The array of every modality, from the first tile; all have the same chips per shard.
-
-    Args:
-        collection: what is ingested.
-        count: chips.
-        size: side of a chip.
-        bands: names to keep, for the modalities that are not kept whole.
+def choose_bands(collection: Collection, bands: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """The bands to keep of every modality: those given, or else all of the first tile's; opens no file.
 
     Raises:
+        InputError: there are no tiles.
         BandError: a band or modality is not there.
-        DataCorruptError: a tile has other modalities than the first.
+        DataCorruptError: a tile has other modalities or sensors than the first.
     """
+    if not collection.tiles:
+        raise InputError(f"collection {collection.name} has no tiles: give the folder of a data set")
     first = collection.tiles[0]
     if unknown := sorted(bands.keys() - first.rasters.keys()):
         raise BandError(f"there is no modality {unknown[0]!r}: the tiles have {', '.join(first.rasters)}")
     names = {modality: bands.get(modality, raster.bands) for modality, raster in first.rasters.items()}
-    _refuse_unlike(collection, names)
-    dtypes = {
-        modality: "uint8" if modality == MASK else str(read_raster(raster, names[modality], Window(0, 0, 1, 1)).dtype)
-        for modality, raster in first.rasters.items()
-    }
-    largest = max(len(names[one]) * size * size * np.dtype(dtypes[one]).itemsize for one in names)
-    part = max(1, min(MAX_PART, count, MAX_SHARD_BYTES // largest))
-    return {
-        modality: ChipArray(
-            sensor=raster.sensor, bands=names[modality], dtype=dtypes[modality], count=count, size=size, part=part
-        )
-        for modality, raster in first.rasters.items()
-    }
-
-
-def _refuse_unlike(collection: Collection, names: Mapping[str, tuple[str, ...]]) -> None:
-    first = collection.tiles[0]
     seen = set()
     for tile in collection.tiles:
         if tile.rasters.keys() != names.keys():
@@ -132,6 +110,30 @@ def _refuse_unlike(collection: Collection, names: Mapping[str, tuple[str, ...]])
             if (modality, raster.bands) not in seen:
                 select_bands(raster.bands, names[modality], f"{modality} of tile {tile.id}")
                 seen.add((modality, raster.bands))
+    return names
+
+
+def design_arrays(first: Tile, names: Mapping[str, tuple[str, ...]], count: int, size: int) -> dict[str, ChipArray]:
+    """The array of every modality; all have the same chips per shard.
+
+    Args:
+        first: the tile whose types of numbers all have.
+        names: bands by modality.
+        count: chips.
+        size: side of a chip.
+    """
+    dtypes = {
+        modality: "uint8" if modality == MASK else str(read_raster(raster, names[modality], Window(0, 0, 1, 1)).dtype)
+        for modality, raster in first.rasters.items()
+    }
+    largest = max(len(names[one]) * size * size * np.dtype(dtypes[one]).itemsize for one in names)
+    part = max(1, min(MAX_PART, count, MAX_SHARD_BYTES // largest))
+    return {
+        modality: ChipArray(
+            sensor=raster.sensor, bands=names[modality], dtype=dtypes[modality], count=count, size=size, part=part
+        )
+        for modality, raster in first.rasters.items()
+    }
 
 
 def digest_plan(
