@@ -10,7 +10,7 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
@@ -27,7 +27,13 @@ REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "platform" / "geozoo"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 RECIPES = sorted((REPOSITORY / "zoos").glob("*.yaml"))
-READMES = ("README.md", "zoos/README.md", "experiments/hyper/README.md", "cluster/README.md")
+READMES = (
+    "README.md",
+    "zoos/README.md",
+    "experiments/hyper/README.md",
+    "experiments/eo/README.md",
+    "cluster/README.md",
+)
 
 GROUND = {"errors"}
 MATERIALS = GROUND | {"nets", "datasets"}
@@ -174,11 +180,21 @@ def _simple_commands(line: str) -> Iterator[list[str]]:
                 yield command
 
 
-def options_of(command: str | None) -> set[str]:
-    """The options of one geozoo command, or of geozoo itself."""
-    root = typer.main.get_command(app)
-    chosen = root if command is None else root.commands[command]  # type: ignore[attr-defined]
-    options = {name for parameter in (*chosen.params, *root.params) for name in parameter.opts}
+def find_command(words: list[str]) -> tuple[Any, str | None]:
+    """The command that words begin with, in its group if it has one, and the word that should name one but does not."""
+    command: Any = typer.main.get_command(app)
+    for word in words:
+        if not hasattr(command, "commands") or word.startswith("-"):
+            break
+        if word not in command.commands:
+            return command, word
+        command = command.commands[word]
+    return command, None
+
+
+def options_of(command: Any) -> set[str]:
+    """The options of one geozoo command and of geozoo itself."""
+    options = {name for one in (command, typer.main.get_command(app)) for given in one.params for name in given.opts}
     return {name for name in options if name.startswith("-")} | {"--help"}
 
 
@@ -192,10 +208,9 @@ def faults_of(words: list[str]) -> list[str]:
     program, *rest = words
     if Path(program).name == "make":
         return [f"target {word}" for word in rest if "=" not in word and word not in {*make_targets(), "-j"}]
-    commands = {info.callback.__name__ for info in app.registered_commands if info.callback}
-    command = rest[0] if rest and not rest[0].startswith("-") else None
-    if command is not None and command not in commands:
-        return [f"command {command}"]
+    command, unknown = find_command(rest)
+    if unknown is not None:
+        return [f"command {unknown}"]
     given = {word.partition("=")[0] for word in rest if re.match(r"--?[a-z]", word)}
     recipes = [word for word in rest if word.endswith((".yaml", ".yml"))]
     return [

@@ -5,8 +5,8 @@
     python -m tests.benchmarks scale_50000      # minutes to half an hour, like mnist_cnn_1k: only by name
     python -m tests.benchmarks page             # only the page, from results/*.json
 
-Real images are read below ``GEOZOO_DATA`` (MNIST, EuroSAT); the tetris images are made. ``gpu`` uses a GPU where there
-is one and says "cpu" otherwise.
+Real images are read below ``GEOZOO_DATA`` (MNIST, EuroSAT, TerraMind); the tetris images are made. ``gpu`` uses a GPU
+where there is one and says "cpu" otherwise.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ ORDINARY = (
     "loading",
     "weight_data",
     "data_wait",
+    "chip_reads",
+    "chip_wait",
     "gpu",
     "scale_1000",
 )

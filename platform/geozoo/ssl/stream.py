@@ -113,5 +113,7 @@ class ChipStream:
         return self.chips.read(modality, self.rows[items], self.bands[modality])
 
     def _tensor(self, pixels: NDArray[Any]) -> Tensor:
+        if self.world.device == "cpu":  # numpy converts some times faster than torch, which knows no uint16
+            return torch.from_numpy(pixels.astype(np.float64 if self.dtype == torch.float64 else np.float32))
         wide = pixels.astype(np.int32) if pixels.dtype == np.uint16 else pixels
         return torch.from_numpy(wide).to(self.world.device, self.dtype)
