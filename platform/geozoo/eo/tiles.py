@@ -167,7 +167,7 @@ def read_raster(
 
     Resampling is bilinear, as in TorchGeo's BigEarthNet, and nearest where numbers are class codes. The offset of the
     processing baseline is added, and results below 0 become 1, so that 0 keeps meaning nodata. A file on other ground
-    than ``grid`` is warped to it (`geozoo.eo.warp.read_warped`); `IGNORE` is then the code of what it does not cover.
+    than ``grid`` is warped to it (`geozoo.eo.warp.read_warped`); what it does not cover becomes nodata, or `IGNORE`.
 
     Raises:
         BandError: a band is not there.

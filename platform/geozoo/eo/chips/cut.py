@@ -46,42 +46,46 @@ def cut_strip(header: ChipHeader, tile: Tile, row: int, columns: Sequence[int]) 
     size = header.size
     grid = chip_grid(reference_raster(tile), header.onto)
     window = Window(row, min(columns), size, max(columns) - min(columns) + size)
-    places = [column - window.column for column in columns]
-    pixels, valid = {}, np.ones((size, window.width), bool)
+    whole: dict[str, NDArray[Any]] = {}
+    valid = np.ones((size, window.width), bool)
     for modality, array in header.arrays.items():
-        raster = tile.rasters[modality]
         if modality == MASK:
-            strip: NDArray[Any] = read_classes(tile, window, grid)
-        else:
-            strip, measured = read_measured(raster, array.bands, window, grid)
-            valid &= measured
-            if strip.dtype != np.dtype(array.dtype):
-                raise DataCorruptError(
-                    f"{raster.files[0]} holds {strip.dtype}, the first tile {array.dtype}: bring all files to one type "
-                    "(geozoo eo check finds them)"
-                )
-        pixels[modality] = np.stack([strip[:, :, place : place + size] for place in places])
-    common = {
-        "tile": tile.id,
-        "scene": tile.scene,
-        "row": row,
-        "split": tile.split,
-        "date": tile.date,
-        "baseline": next((raster.baseline for raster in tile.rasters.values() if raster.baseline), None),
-    }
-    masks = pixels[MASK] if MASK in pixels else [None] * len(places)
+            whole[modality] = read_classes(tile, window, grid)
+            continue
+        raster = tile.rasters[modality]
+        whole[modality], measured = read_measured(raster, array.bands, window, grid)
+        valid &= measured
+        if whole[modality].dtype != np.dtype(array.dtype):
+            raise DataCorruptError(
+                f"{raster.files[0]} holds {whole[modality].dtype}, the first tile {array.dtype}: bring all files to "
+                "one type (geozoo eo check finds them)"
+            )
+    parts = [slice(column - window.column, column - window.column + size) for column in columns]
+    pixels = {name: np.stack([strip[:, :, part] for part in parts]) for name, strip in whole.items()}
     ground = footprints(grid, [Window(row, column, size, size) for column in columns])
     facts = [
         {
-            **common,
+            **_facts(tile),
+            "row": row,
             "column": column,
-            "valid": float(valid[:, place : place + size].mean()),
-            **classes_of(tile, mask),
+            "valid": float(valid[:, part].mean()),
+            **classes_of(tile, whole[MASK][:, :, part] if MASK in whole else None),
             **lies,
         }
-        for column, place, mask, lies in zip(columns, places, masks, ground, strict=True)
+        for column, part, lies in zip(columns, parts, ground, strict=True)
     ]
     return Strip(pixels, facts)
+
+
+def _facts(tile: Tile) -> dict[str, Any]:
+    baselines = [raster.baseline for raster in tile.rasters.values() if raster.baseline]
+    return {
+        "tile": tile.id,
+        "scene": tile.scene,
+        "split": tile.split,
+        "date": tile.date,
+        "baseline": baselines[0] if baselines else None,
+    }
 
 
 def read_measured(
