@@ -3,6 +3,7 @@
 import typer
 
 from geozoo.cli.eo_check import check
+from geozoo.cli.eo_ingest import ingest
 
 app = typer.Typer(name="eo", help="Check and prepare Earth-observation data.", rich_markup_mode=None)
 
@@ -13,3 +14,4 @@ def _group() -> None:
 
 
 app.command()(check)
+app.command()(ingest)

@@ -26,6 +26,7 @@ class ChipHeader(BaseModel):
         count: chips.
         part: chips that are written together.
         arrays: by modality.
+        labels_of: whose the labels of a chip are: its tile's, or those of its own mask where tiles have none.
         plan_sha256: of the plan; see `geozoo.eo.chips.plan.digest_plan`.
     """
 
@@ -39,6 +40,7 @@ class ChipHeader(BaseModel):
     count: int
     part: int
     arrays: dict[str, ChipArray]
+    labels_of: Literal["tile", "mask"] = "tile"
     plan_sha256: str
 
     @property

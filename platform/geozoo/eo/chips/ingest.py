@@ -11,6 +11,7 @@ import numpy as np
 from geozoo.eo.chips.footprint import GEO_METADATA, footprint
 from geozoo.eo.chips.header import ARRAYS, HEADER_NAME, INDEX_NAME, ChipHeader, part_name
 from geozoo.eo.chips.plan import MASK, design_arrays, digest_plan, plan_chips, reference_raster
+from geozoo.eo.labels import majority_class, multilabels
 from geozoo.eo.tiles import IGNORE, Window, grid_of, read_raster
 from geozoo.errors import DataCorruptError, InputError
 from geozoo.store import open_location
@@ -75,6 +76,7 @@ def begin_ingest(
         count=len(table),
         part=next(iter(arrays.values())).part,
         arrays=arrays,
+        labels_of="mask" if MASK in arrays and not any(tile.labels for tile in collection.tiles) else "tile",
         plan_sha256=digest_plan(collection, table, arrays.values()),
     )
     location = open_location(url)
@@ -178,12 +180,20 @@ def _cut(part: Part, name: str, place: int, row: int, column: int) -> tuple[dict
         "column": column,
         "split": tile.split,
         "date": tile.date,
-        "labels": list(tile.labels),
+        "labels": _mask_labels(pixels[MASK], part.header) if part.header.labels_of == "mask" else list(tile.labels),
         "valid": float(valid.mean()),
         "baseline": next((raster.baseline for raster in tile.rasters.values() if raster.baseline), None),
         **footprint(grid, window),
     }
     return pixels, facts
+
+
+def _mask_labels(mask: NDArray[np.uint8], header: ChipHeader) -> list[int]:
+    """The classes of a mask where chips may have several, else the class of most of its pixels, if any counts."""
+    if header.multilabel:
+        return list(multilabels(mask))
+    label = majority_class(mask)
+    return [] if label == IGNORE else [label]
 
 
 def valid_pixels(pixels: NDArray[Any], raster: Raster) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from geozoo.errors import InputError
 from geozoo.ssl.downstream.data import LabelledChips
 from geozoo.ssl.downstream.experiment import NEED_MODEL, Method
 from geozoo.ssl.downstream.fit import count_updates, fit_heads, score_heads
-from geozoo.ssl.downstream.heads import Encoders, linear_head
+from geozoo.ssl.downstream.heads import Encoders, make_head
 from geozoo.ssl.downstream.metrics import ClassCounts, Score
 from geozoo.ssl.downstream.statistics import fit_statistics
 from geozoo.ssl.downstream.subsets import labelled_subset
@@ -83,13 +83,15 @@ def run_row(bench: Bench, row: Row) -> RowResult:
     """Learn, choose nothing, score every candidate on validation and test."""
     started = time.perf_counter()
     experiment, parts = bench.experiment, bench.parts
-    classes = chip_labels(bench.chips)[parts.train] if experiment.task == "single" else parts.train * 0
-    rows = labelled_subset(parts.train, classes, row.fraction, row.seed)
+    labels = chip_labels(bench.chips)[parts.train] if experiment.task == "single" else parts.train * 0
+    known = labels >= 0
+    rows = labelled_subset(parts.train[known], labels[known], row.fraction, row.seed)
     views = bench.new_views(row.seed, trained=row.method in NEED_MODEL)
     train = LabelledChips.read(bench.chips, rows, all_bands(views), experiment.task)
     updates = 0
     if row.method == "statistics":
-        found = fit_statistics(train, bench.validation, bench.test, bench.classes)
+        seen, validation, test = _centred(bench, train)
+        found = fit_statistics(seen, validation, test, bench.classes)
         candidates = [Candidate(rate=rate, validation=one, test=other) for rate, one, other in found]
     elif row.method == "knn":
         candidates = list(_knn(bench, views, train))
@@ -106,14 +108,13 @@ def _trained(bench: Bench, views: Views, train: LabelledChips, row: Row) -> Iter
     frozen = row.method in ("probe", "random_probe")
     rates = experiment.fit.probe_rates if frozen else experiment.fit.learning_rates
     for group in [rates] if frozen else [(rate,) for rate in rates]:
-        encoders = Encoders(copy.deepcopy(views), frozen=frozen)
+        encoders = Encoders(copy.deepcopy(views), frozen=frozen, pixels=experiment.task == "segmentation")
         torch.manual_seed(derived_seed(row.seed, "heads"))
-        first = linear_head(encoders.dim, bench.classes, standardise=frozen)
+        first = make_head(encoders.views, experiment.task, bench.classes, bench.size, frozen=frozen)
         heads = [copy.deepcopy(first) for _ in group]
-        fit_heads(encoders, heads, group, train, experiment.fit, experiment.augmentation, experiment.task, row.seed)
+        fit_heads(encoders, heads, group, train, experiment.fit, experiment.augmentation, row.seed)
         scores = [
-            score_heads(encoders, heads, part, bench.classes, experiment.augmentation, experiment.task)
-            for part in (bench.validation, bench.test)
+            score_heads(encoders, heads, part, experiment.augmentation) for part in (bench.validation, bench.test)
         ]
         for rate, validation, test in zip(group, *scores, strict=True):
             yield Candidate(rate=rate, validation=validation, test=test)
@@ -124,12 +125,17 @@ def _knn(bench: Bench, views: Views, train: LabelledChips) -> Iterator[Candidate
     if bench.experiment.task != "single":
         raise InputError("method 'knn' reads one class a chip: leave it out of this task")
     encoders = Encoders(views, frozen=True).eval()
-    bank, validation, test = (bench.embed(encoders, part) for part in (train, bench.validation, bench.test))
+    parts = _centred(bench, train)
+    bank, *queries = (bench.embed(encoders, part) for part in parts)
     for neighbours in (1, 5, 20):
         scores = []
-        for part, queries in ((bench.validation, validation), (bench.test, test)):
-            predicted = knn_predict(bank, train.truth, queries, neighbours)
+        for part, vectors in zip(parts[1:], queries, strict=True):
+            predicted = knn_predict(bank, parts[0].truth, vectors, neighbours)
             counts = ClassCounts(bench.classes)
             counts.add(torch.nn.functional.one_hot(predicted, bench.classes).float(), part.truth)
             scores.append(counts.score())
         yield Candidate(rate=neighbours, validation=scores[0], test=scores[1])
+
+
+def _centred(bench: Bench, train: LabelledChips) -> list[LabelledChips]:
+    return [part.centred(bench.experiment.augmentation) for part in (train, bench.validation, bench.test)]
