@@ -22,7 +22,7 @@ Examples:
 \b
   geozoo sweep experiments/ssl/eurosat_labels.yaml --set chips=eurosat-chips --set model=simclr --to labels
   geozoo sweep my_labels.yaml --set chips=s3://bucket/chips --set model=simclr --to labels --figure labels.svg
-  geozoo sweep experiments/ssl/dfc2020_onlysen1.yaml --set chips=dfc --to onlysen1 --address auto
+  geozoo sweep experiments/ssl/onlysen1.yaml --set chips=dfc2020-chips --to onlysen1 --address auto
 """
 
 

@@ -21,8 +21,6 @@ from geozoo.ssl.experiment import AugmentationSettings
 from tests.support.eo_sets import ingest, write_dfc2020
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from geozoo.ssl.downstream.experiment import Task
 
 CROP = AugmentationSettings(crop=13)
