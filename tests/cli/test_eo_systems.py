@@ -96,7 +96,9 @@ def test_a_system_from_files_to_its_row(name: str, stores: dict[str, str], tmp_p
     cells = {cell["method"]: cell for cell in values["cells"]}
     shown = cells[SYSTEMS[name]]
     assert (shown["fraction"], shown["seeds"], shown["updates"]) == (1.0, 2, 3)
-    assert 0 <= shown["mean"] <= 1
+    assert shown["overall"] == {"mean": shown["mean"], "std": shown["std"]}
+    assert len(shown["per_class"]) == len(values["classes"]) == 8
+    assert (values["data"], values["task"], values["test_chips"]) == ("dfc2020", "single", 6)
     again = sweep(name, tmp_path / "rows", *overrides)
     assert again == values
 

@@ -67,7 +67,14 @@ def sweep(
     results = [one for one in read_rows(location.url) if one.row.id in wanted]
     if figure:
         sweep_figure(results, figure, chosen.title or chosen.name)
-    typer.echo(json_module.dumps(sweep_values(results)) if json else sweep_markdown(results))
+    about = {
+        "experiment": chosen.name,
+        "task": chosen.task,
+        "data": bench.chips.header.name,
+        "classes": bench.chips.header.classes,
+        "test_chips": len(bench.parts.test),
+    }
+    typer.echo(json_module.dumps({**about, **sweep_values(results)}) if json else sweep_markdown(results))
 
 
 sweep.__doc__ = f"{sweep.__doc__}\n{EXAMPLES}"
