@@ -18,10 +18,10 @@ FOLDER = Path(__file__).parent
 PAGE = FOLDER / "TABLES.md"
 INTRODUCTION = """# Land cover of DFC2020
 
-Written by `python experiments/ssl/tables.py` from `published.yaml` and `results/`. "Slides" rows are published numbers, from the
-{source}: mean±deviation over their runs. "Here" rows are ours: mean±sample deviation over
-seeds, of the rate that did best on validation scenes, on all {test_chips:,} test patches. They are empty where nothing was run:
-DFC2020 and SEN12MS are not part of this repository. With both, a row is filled by
+Written by `python experiments/ssl/tables.py` from `published.yaml` and `results/`. "Slides" rows are published numbers,
+from the {source}: mean±deviation over their runs. "Here" rows are ours:
+mean±sample deviation over seeds, of the rate that did best on validation scenes, on all {test_chips:,} test patches.
+They are empty where nothing was run: DFC2020 and SEN12MS are not part of this repository. With both, a row is filled by
 
 ```
 geozoo eo ingest SEN12MS --size 256 --to sen12ms-chips

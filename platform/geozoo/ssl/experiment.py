@@ -10,7 +10,7 @@ from geozoo.errors import InputError
 from geozoo.recipe.describe import describe_errors
 from geozoo.recipe.load import load_document
 from geozoo.recipe.model import Origin
-from geozoo.recipe.space import Count, Fraction, Frozen, NonNegative, Seed
+from geozoo.recipe.space import Count, Fraction, Frozen, NonNegative, Positive, Seed
 from geozoo.ssl.losses.options import LossOptions  # noqa: TC001  (pydantic reads the annotation)
 from geozoo.ssl.losses.registry import find_loss
 from geozoo.training.settings import OptimizerSettings, ScheduleSettings, TrainingSettings
@@ -38,15 +38,27 @@ class SplitSettings(Frozen):
     seed: Seed = 0
 
 
-class EncoderSettings(Frozen):
-    """An encoder: a network of timm by ``name`` with its keyword ``options``, or one of ours (``vgg_maps``).
+class WeightsSettings(Frozen):
+    """Weights to start from: the ``path`` of a state dict, and what its encoder saw; see `geozoo.ssl.pretrained`.
 
-    ``weights`` is the path of a state dict to start from; see `geozoo.ssl.pretrained`.
+    A file of ``geozoo export encoder`` says itself what it saw. For TorchGeo's weights ``torchgeo`` is the name of the
+    entry (``SENTINEL2_ALL_MOCO``). For any other file ``bands`` are named in the order of its first layer, with the
+    ``mean`` and ``std`` that they were scaled by: one number for all, or one for each.
     """
+
+    path: str
+    torchgeo: str | None = None
+    bands: tuple[str, ...] = ()
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[Positive, ...] = (1.0,)
+
+
+class EncoderSettings(Frozen):
+    """An encoder: a network of timm by ``name`` with its keyword ``options``, or one of ours (``vgg_maps``)."""
 
     name: str = "resnet18"
     options: dict[str, Any] = Field(default={})
-    weights: str | None = None
+    weights: WeightsSettings | None = None
 
 
 class ViewSettings(Frozen):
@@ -55,12 +67,19 @@ class ViewSettings(Frozen):
     ``bands`` maps a modality of the chips to names of bands, or to ``all``. ``scale``: ``dataset`` subtracts the mean
     and divides by the standard deviation of each band over the training chips; ``chip_max`` is the published scaling
     (Sentinel-1 clipped to [-25, 0] dB plus 25, Sentinel-2 to [0, 10,000], then every band of every chip divided by its
-    own maximum, which discards radiometry).
+    own maximum, which discards radiometry); ``weights`` is what the encoder's ``weights`` were trained with, and is
+    required with them.
     """
 
     bands: dict[str, Literal["all"] | tuple[str, ...]] = Field(min_length=1)
-    scale: Literal["dataset", "chip_max"] = "dataset"
+    scale: Literal["dataset", "chip_max", "weights"] = "dataset"
     encoder: EncoderSettings = EncoderSettings()
+
+    @model_validator(mode="after")
+    def _scaled_as_trained(self) -> ViewSettings:
+        if (self.encoder.weights is not None) != (self.scale == "weights"):
+            raise ValueError("encoder.weights and scale: weights go together, since an encoder knows only what it saw")
+        return self
 
 
 class JitterSettings(Frozen):

@@ -12,6 +12,7 @@ import torch
 from geozoo.eo.chips import open_chips
 from geozoo.errors import InputError
 from geozoo.ssl.knn import knn_predict
+from geozoo.ssl.pretrained import load_weights
 from geozoo.ssl.split import chip_labels, split_chips
 from geozoo.ssl.stream import ChipStream
 from geozoo.ssl.system import ContrastiveSystem
@@ -60,6 +61,7 @@ def prepare(experiment: SslExperiment, world: World) -> Prepared:
     seed, size = experiment.training.seed, experiment.training.batch_size
     torch.manual_seed(derived_seed(seed, "start"))
     views = build_views(experiment.views, chips.header, experiment.augmentation, chips.url)
+    load_weights(views)
     measure_scales(views, chips, parts.train, seed)
     dtype = torch.float64 if experiment.training.precision == "float64" else torch.float32
     system = (TeacherSystem if experiment.teacher else ContrastiveSystem)(views, experiment, world).to(dtype)
@@ -82,7 +84,7 @@ def prepare(experiment: SslExperiment, world: World) -> Prepared:
 def check(experiment: SslExperiment) -> None:
     """Raise what `prepare` would of an experiment that cannot be trained, as far as tables and headers tell."""
     chips = _open(experiment)
-    build_views(experiment.views, chips.header, experiment.augmentation, chips.url)
+    load_weights(build_views(experiment.views, chips.header, experiment.augmentation, chips.url))
 
 
 def located(experiment: SslExperiment) -> SslExperiment:

@@ -32,6 +32,7 @@ class View(nn.Module):
     """What one encoder makes of a chip: ``view(view.stack(pixels))`` gives vectors ``[n, dim]``.
 
     Attributes:
+        settings: as in the experiment.
         bands: by modality, in the order in which they are stacked.
         scale: from stored numbers to those the encoder sees.
         encoder: of the stacked bands.
@@ -39,10 +40,11 @@ class View(nn.Module):
 
     def __init__(self, settings: ViewSettings, bands: Bands, size: int) -> None:
         super().__init__()
+        self.settings = settings
         self.bands = dict(bands)
         count = sum(len(names) for names in bands.values())
         self.scale: nn.Module
-        if settings.scale == "dataset":
+        if settings.scale != "chip_max":
             self.scale = DatasetScale(torch.zeros(count), torch.ones(count))
         else:
             self.scale = ChipMaxScale([name.startswith(RADAR) for name, names in bands.items() for _ in names])
@@ -130,9 +132,10 @@ def build_views(
 
 
 def measure_scales(views: Views, chips: Chips, rows: Rows, seed: int) -> None:
-    """Give every `DatasetScale` the statistics of the training chips."""
+    """Give every view that is scaled by the data set the statistics of the training chips."""
     for _, view in views.each():
-        if isinstance(view.scale, DatasetScale):
+        if view.settings.scale == "dataset":
+            assert isinstance(view.scale, DatasetScale)
             mean, std = measure_bands(chips, rows, view.bands, seed)
             view.scale.mean.copy_(torch.tensor(mean))
             view.scale.std.copy_(torch.tensor(std))
