@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import rasterio
 
 from geozoo.eo.chips import open_chips
 from geozoo.eo.chips.ingest import begin_ingest, cut_parts, finish_ingest
@@ -19,7 +21,6 @@ from tests.support.ssl_experiments import FOLDER, PRETRAINED, SIZE, smaller
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SYSTEMS = {
     "onlysen1": "scratch",
@@ -101,6 +102,27 @@ def test_a_system_from_files_to_its_row(name: str, stores: dict[str, str], tmp_p
     assert (values["data"], values["task"], values["test_chips"]) == ("dfc2020", "single", 6)
     again = sweep(name, tmp_path / "rows", *overrides)
     assert again == values
+
+
+def test_a_map_of_the_network_that_was_kept(stores: dict[str, str], tmp_path: Path) -> None:
+    model = pretrain("d_swin", stores["sen12ms"], tmp_path / "model")
+    words = options([*smaller("d_swin_segmentation"), f"chips={stores['dfc2020']}", f"model={model}", "seeds=[40]"])
+    files, kept, tile = Path(stores["dfc2020"]).parent / "files", tmp_path / "kept", "ROIs0000_test_0_p2"
+    experiment = FOLDER / "d_swin_segmentation.yaml"
+    outcome = geozoo("sweep", experiment, "--to", tmp_path / "rows", "--keep", kept, "--local", *words)
+    assert outcome.code == 0, outcome.err
+    assert "kept the network of row finetune-1-40" in outcome.err
+    to, png = tmp_path / "map.tif", tmp_path / "map.png"
+    outcome = geozoo("eo", "map", kept, files, "--tile", tile, "--to", to, "--png", png, "--json")
+    assert outcome.code == 0, outcome.err
+    assert json.loads(outcome.out) == {"file": str(to), "height": SIZE, "width": SIZE, "classes": list(DFC_CLASSES)}
+    with rasterio.open(to) as found:
+        assert found.crs.to_string() == "EPSG:32656"
+        assert found.read(1).max() < len(DFC_CLASSES)
+    assert png.read_bytes().startswith(b"\x89PNG")
+    refused = geozoo("eo", "map", kept, files, "--to", to)
+    assert refused.code == 2
+    assert "has 18 tiles (such as ROIs0000_test_0_p0" in refused.complaint
 
 
 @needs_tiles

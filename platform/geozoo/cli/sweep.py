@@ -38,6 +38,10 @@ def sweep(
         str | None, typer.Option(help="Use a running Ray cluster: auto, or host:port. Default: one on this machine.")
     ] = None,
     figure: Annotated[str | None, typer.Option(metavar="FILE", help="Draw the curves to an .svg or .png file.")] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Write the network of the row with the best validation score, for eo map."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> None:
     """Learn from fractions of the labels in several ways, and print what each is worth."""
@@ -67,6 +71,11 @@ def sweep(
     results = [one for one in read_rows(location.url) if one.row.id in wanted]
     if figure:
         sweep_figure(results, figure, chosen.title or chosen.name)
+    if keep:
+        from geozoo.ssl.downstream.predictor import keep_best
+
+        card = keep_best(bench, results, open_location(keep))
+        console().print(f"kept the network of row {card.row.id} at {open_location(keep).url}")
     about = {
         "experiment": chosen.name,
         "task": chosen.task,

@@ -55,12 +55,12 @@ class Bench:
     @cached_property
     def validation(self) -> LabelledChips:
         """The chips that choose."""
-        return self._read(self.parts.validation)
+        return self.read(self.parts.validation)
 
     @cached_property
     def test(self) -> LabelledChips:
         """The chips that are only scored."""
-        return self._read(self.parts.test)
+        return self.read(self.parts.test)
 
     def new_views(self, seed: int, *, trained: bool) -> Views:
         """A copy of the trained encoders, or the same ones with random weights drawn from a seed.
@@ -98,7 +98,8 @@ class Bench:
         measure_scales(views, self.chips, self.parts.train, 0)
         return views
 
-    def _read(self, rows: Rows) -> LabelledChips:
+    def read(self, rows: Rows) -> LabelledChips:
+        """Some chips with what is true of them."""
         return LabelledChips.read(self.chips, rows, all_bands(self._scaled), self.experiment.task)
 
 
