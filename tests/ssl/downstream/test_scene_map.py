@@ -19,7 +19,7 @@ from geozoo.ssl.downstream.predictor import keep_best, open_predictor
 from geozoo.ssl.downstream.rows import Row, RowResult, run_row
 from geozoo.ssl.downstream.scene_map import palette, predict_strips, starts, write_map, write_preview
 from geozoo.store import open_location
-from tests.ssl.downstream.test_answers import labels_experiment
+from tests.ssl.downstream.test_mask_labels import labels_experiment
 from tests.support.eo_sets import draw_cover, draw_pair, ingest, write_dfc2020
 from tests.support.tiles import write_raster
 

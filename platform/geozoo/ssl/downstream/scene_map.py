@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Logits = Callable[[Mapping[str, Tensor]], Tensor]
     Strips = Callable[[int, int], Mapping[str, NDArray[Any]]]
 
-AT_ONCE = 2**20
+AT_ONCE = 2**18
 """Pixels of the tiles that a network sees together, at most."""
 
 
