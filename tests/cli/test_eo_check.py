@@ -67,6 +67,16 @@ def test_json_holds_all_findings(folder: Path) -> None:
     assert {"check": "offset", "reason": "no metadata tell the processing baseline", "count": 2} in report["undecided"]
 
 
+def test_statistical_findings_can_be_left_out(folder: Path) -> None:
+    pixels = draw_pixels(1)
+    write_tile(folder, "b", {"s1": 10 ** (pixels["s1"] / 10)})
+    outcome = geozoo("eo", "check", folder)
+    assert outcome.code == 1
+    assert f"decibel          {folder}/s1/b.tif, VV: 0% of the numbers are negative" in outcome.out
+    assert "(statistical)" in outcome.out
+    assert geozoo("eo", "check", folder, "--no-statistical").code == 0
+
+
 def test_json_of_clean_data(folder: Path) -> None:
     outcome = geozoo("eo", "check", folder, "--no-statistical", "--json")
     assert outcome.code == 0

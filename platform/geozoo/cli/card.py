@@ -27,18 +27,16 @@ def card(
     """Write a self-contained HTML page: accuracies, hyper-parameter effects, probes, how the zoo was made."""
     from pathlib import Path
 
+    from geozoo.cli.output import refuse_missing_folder
     from geozoo.cli.steps import step_progress
-    from geozoo.errors import InputError
     from geozoo.report.card import render_card
     from geozoo.store import open_zoo
 
     zoo = open_zoo(url)
-    path = Path(output)
-    if not path.parent.is_dir():
-        raise InputError(f"{output!r} cannot be written: folder {str(path.parent)!r} does not exist; make it first.")
+    refuse_missing_folder(output)
     with step_progress() as on_step:
         page = render_card(zoo, with_probe=probe, progress=on_step)
-    path.write_text(page, encoding="utf-8")
+    Path(output).write_text(page, encoding="utf-8")
     typer.echo(output)
 
 

@@ -3,6 +3,8 @@
 import typer
 
 from geozoo.cli.eo_check import check
+from geozoo.cli.eo_embed import embed
+from geozoo.cli.eo_ingest import ingest
 
 app = typer.Typer(name="eo", help="Check and prepare Earth-observation data.", rich_markup_mode=None)
 
@@ -12,4 +14,5 @@ def _group() -> None:
     """Check and prepare Earth-observation data."""
 
 
-app.command()(check)
+for command in (check, ingest, embed):
+    app.command()(command)

@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 from geozoo.cli.card import card
 from geozoo.cli.eo import app as eo
 from geozoo.cli.evaluate import evaluate
+from geozoo.cli.export import app as export
 from geozoo.cli.gc import gc
 from geozoo.cli.landscape import landscape
 from geozoo.cli.populate import populate
@@ -37,6 +38,7 @@ app = typer.Typer(
 for command in (populate, show, probe, card, landscape, train, tune, sweep, evaluate, verify, gc):
     app.command()(command)
 app.add_typer(eo)
+app.add_typer(export)
 
 
 def _print_version(wanted: bool) -> None:

@@ -83,6 +83,8 @@ def _draw_zoom(scale: tuple[float, float], draws: RowDraws) -> Tensor:
 
 
 def _zoomed(pixels: Tensor, zoom: Tensor, categorical: bool) -> Tensor:
+    if not len(pixels):
+        return pixels
     height, width, down, right = zoom.to(pixels.dtype).unbind(1)
     theta = pixels.new_zeros(len(pixels), 2, 3)
     theta[:, 0, 0], theta[:, 0, 2] = width, (1 - width) * (2 * right - 1)
@@ -126,8 +128,8 @@ def luminance(pixels: Tensor) -> Tensor:
 
 
 def _jittered(pixels: Tensor, settings: JitterSettings, draws: RowDraws) -> Tensor:
-    """Brightness, contrast and saturation as torchvision blends them, in this order, without clipping."""
-    if not (settings.brightness or settings.contrast or settings.saturation):
+    """Brightness, contrast and saturation as torchvision blends them, in this order, without clipping; then bands."""
+    if not (settings.brightness or settings.contrast or settings.saturation or settings.bands):
         return pixels
     draw = draws.uniform(4).to(pixels.dtype)
     strengths = draw.new_tensor([settings.brightness, settings.contrast, settings.saturation])
@@ -138,12 +140,17 @@ def _jittered(pixels: Tensor, settings: JitterSettings, draws: RowDraws) -> Tens
     changed = middle + (changed - middle) * contrast
     gray = luminance(changed)
     changed = gray + (changed - gray) * saturation
+    if settings.bands:
+        each = draws.uniform(pixels.shape[1]).to(pixels.dtype)
+        changed = changed * (1 + (2 * each - 1) * settings.bands)[:, :, None, None]
     return torch.where((draw[:, 3] < settings.probability)[:, None, None, None], changed, pixels)
 
 
 def _blurred(pixels: Tensor, probability: float, draws: RowDraws) -> Tensor:
     """Gaussian blur of a random width in `BLUR_SIGMA` pixels, cut off at three pixels."""
     draw = draws.uniform(2).to(pixels.dtype)
+    if not len(pixels):
+        return pixels
     sigma = BLUR_SIGMA[0] + (BLUR_SIGMA[1] - BLUR_SIGMA[0]) * draw[:, :1]
     offsets = torch.arange(-_BLUR_REACH, _BLUR_REACH + 1, device=pixels.device, dtype=pixels.dtype)
     kernel = torch.exp(-0.5 * (offsets / sigma).square())

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from geozoo.ssl.precision import wide_enough
+
 
 @torch.no_grad()
 def spread(embeddings: Tensor) -> Tensor:
@@ -28,7 +30,7 @@ def effective_rank(embeddings: Tensor) -> Tensor:
     Of the embeddings as they are, not centred or normalised. The paper adds 1e-7 to the shares of the singular values;
     here a share of 0 counts 0. Not a number where all embeddings are 0.
     """
-    values: Tensor = torch.linalg.svdvals(_wide(embeddings))
+    values: Tensor = torch.linalg.svdvals(wide_enough(embeddings))
     entropy: Tensor = torch.special.entr(values / values.sum()).sum()
     return entropy.exp()
 
@@ -48,9 +50,5 @@ def uniformity(embeddings: Tensor) -> Tensor:
     return torch.pdist(_unit(embeddings)).square().mul(-2).exp().mean().log()
 
 
-def _wide(embeddings: Tensor) -> Tensor:
-    return embeddings if embeddings.dtype == torch.float64 else embeddings.float()
-
-
 def _unit(embeddings: Tensor) -> Tensor:
-    return F.normalize(_wide(embeddings), dim=1)
+    return F.normalize(wide_enough(embeddings), dim=1)

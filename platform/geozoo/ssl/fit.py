@@ -12,12 +12,15 @@ import torch
 from geozoo.eo.chips import open_chips
 from geozoo.errors import InputError
 from geozoo.ssl.knn import knn_predict
+from geozoo.ssl.pretrained import load_weights
 from geozoo.ssl.split import chip_labels, split_chips
 from geozoo.ssl.stream import ChipStream
 from geozoo.ssl.system import ContrastiveSystem
+from geozoo.ssl.teacher import TeacherSystem
 from geozoo.ssl.trained import SslCard, embed, save_views
 from geozoo.ssl.views import all_bands, build_views, measure_scales
 from geozoo.store import open_location
+from geozoo.training.batchnorm import sync_batchnorm
 from geozoo.training.draws import derived_seed
 from geozoo.training.loop import Job, best_epoch, fit
 
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from geozoo.training.distributed import World
     from geozoo.training.loop import Watch
 
+System = ContrastiveSystem | TeacherSystem
+
 KNN_BANK, KNN_QUERIES = 2000, 1000
 """Most training and validation chips that the nearest-neighbour read-out looks at after an epoch."""
 
@@ -41,7 +46,7 @@ class Prepared:
     experiment: SslExperiment
     chips: Chips
     parts: Parts
-    system: ContrastiveSystem
+    system: System
     job: Job
 
 
@@ -56,9 +61,12 @@ def prepare(experiment: SslExperiment, world: World) -> Prepared:
     seed, size = experiment.training.seed, experiment.training.batch_size
     torch.manual_seed(derived_seed(seed, "start"))
     views = build_views(experiment.views, chips.header, experiment.augmentation, chips.url)
+    load_weights(views)
     measure_scales(views, chips, parts.train, seed)
     dtype = torch.float64 if experiment.training.precision == "float64" else torch.float32
-    system = ContrastiveSystem(views, experiment, world).to(dtype)
+    system = (TeacherSystem if experiment.teacher else ContrastiveSystem)(views, experiment, world).to(dtype)
+    if world.size > 1:
+        sync_batchnorm(system)
     bands = all_bands(views)
     job = Job(
         system=system,
@@ -76,7 +84,7 @@ def prepare(experiment: SslExperiment, world: World) -> Prepared:
 def check(experiment: SslExperiment) -> None:
     """Raise what `prepare` would of an experiment that cannot be trained, as far as tables and headers tell."""
     chips = _open(experiment)
-    build_views(experiment.views, chips.header, experiment.augmentation, chips.url)
+    load_weights(build_views(experiment.views, chips.header, experiment.augmentation, chips.url))
 
 
 def located(experiment: SslExperiment) -> SslExperiment:
@@ -117,7 +125,7 @@ class _Neighbours:
     experiment: SslExperiment
     chips: Chips
     parts: Parts
-    system: ContrastiveSystem
+    system: System
     dtype: torch.dtype
 
     def __call__(self, world: World) -> dict[str, float]:

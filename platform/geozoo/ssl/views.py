@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from geozoo.errors import InputError
+from geozoo.ssl.augment import recolour
 from geozoo.ssl.encoders import build_encoder
 from geozoo.ssl.experiment import ALL
 from geozoo.ssl.scale import ChipMaxScale, DatasetScale, measure_bands
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 
     from geozoo.eo.chips import Chips
     from geozoo.eo.chips.header import ChipHeader
+    from geozoo.ssl.augment import Geometry
     from geozoo.ssl.experiment import AugmentationSettings, ViewSettings
     from geozoo.ssl.split import Rows
+    from geozoo.weights.draws import RowDraws
 
     Bands = Mapping[str, tuple[str, ...]]
 
@@ -29,6 +32,7 @@ class View(nn.Module):
     """What one encoder makes of a chip: ``view(view.stack(pixels))`` gives vectors ``[n, dim]``.
 
     Attributes:
+        settings: as in the experiment.
         bands: by modality, in the order in which they are stacked.
         scale: from stored numbers to those the encoder sees.
         encoder: of the stacked bands.
@@ -36,10 +40,11 @@ class View(nn.Module):
 
     def __init__(self, settings: ViewSettings, bands: Bands, size: int) -> None:
         super().__init__()
+        self.settings = settings
         self.bands = dict(bands)
         count = sum(len(names) for names in bands.values())
         self.scale: nn.Module
-        if settings.scale == "dataset":
+        if settings.scale != "chip_max":
             self.scale = DatasetScale(torch.zeros(count), torch.ones(count))
         else:
             self.scale = ChipMaxScale([name.startswith(RADAR) for name, names in bands.items() for _ in names])
@@ -54,10 +59,30 @@ class View(nn.Module):
         """The view's bands of a chip batch (all that its streams read), in stored units."""
         return torch.cat([pixels[modality] for modality in self.bands], dim=1)
 
+    def draw(
+        self, pixels: Mapping[str, Tensor], geometry: Geometry, augmentation: AugmentationSettings, draws: RowDraws
+    ) -> Tensor:
+        """Stacked bands as training sees them: all moved alike, those that are no radar recoloured."""
+        moved = {modality: geometry(pixels[modality]) for modality in self.bands}
+        return self.stack(
+            {
+                modality: one if modality.startswith(RADAR) else recolour(one, augmentation, draws)
+                for modality, one in moved.items()
+            }
+        )
+
     def forward(self, stacked: Tensor) -> Tensor:
         """Vectors ``[n, dim]``."""
-        vectors: Tensor = self.encoder(self.scale(stacked).contiguous(memory_format=torch.channels_last))
+        vectors: Tensor = self.encoder(self._seen(stacked))
         return vectors
+
+    def maps(self, stacked: Tensor) -> Tensor:
+        """Feature maps ``[n, dim, height, width]``."""
+        return self.encoder.maps(self._seen(stacked))
+
+    def _seen(self, stacked: Tensor) -> Tensor:
+        scaled: Tensor = self.scale(stacked)
+        return scaled.contiguous(memory_format=torch.channels_last)
 
 
 class Views(nn.ModuleDict):
@@ -103,9 +128,10 @@ def build_views(
 
 
 def measure_scales(views: Views, chips: Chips, rows: Rows, seed: int) -> None:
-    """Give every `DatasetScale` the statistics of the training chips."""
+    """Give every view that is scaled by the data set the statistics of the training chips."""
     for _, view in views.each():
-        if isinstance(view.scale, DatasetScale):
+        if view.settings.scale == "dataset":
+            assert isinstance(view.scale, DatasetScale)
             mean, std = measure_bands(chips, rows, view.bands, seed)
             view.scale.mean.copy_(torch.tensor(mean))
             view.scale.std.copy_(torch.tensor(std))

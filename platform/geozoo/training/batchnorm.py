@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from geozoo.errors import InputError
 from geozoo.training.distributed import several_workers
@@ -138,6 +139,7 @@ class _Standardise(torch.autograd.Function):
         return normalised, mean, variance, count
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         gradient = gradients[0]
         normalised, scale, count = ctx.saved_tensors

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 import pytest
 import torch
@@ -37,12 +38,12 @@ def similarity(first: Tensor, second: Tensor, overlap: str) -> float:
 
 @pytest.mark.parametrize("at_once", [1, 100, 2**20])
 @pytest.mark.parametrize("overlap", ["full", "none"])
-def test_similarity_is_that_of_loops(overlap: str, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_similarity_is_that_of_loops(overlap: Any, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spatial, "AT_ONCE", at_once)
     first, second = two_maps()
     for larger, smaller in ((first, second), (first, second[:2, :, :2, :3])):
         expected = [[similarity(a, b, overlap) for b in smaller] for a in larger]
-        ours = map_similarity(larger, smaller, overlap)  # type: ignore[arg-type]
+        ours = map_similarity(larger, smaller, overlap)
         torch.testing.assert_close(ours, torch.tensor(expected, dtype=torch.float64), rtol=1e-10, atol=1e-12)
 
 
@@ -81,6 +82,39 @@ def test_gradients_are_those_of_finite_differences(overlap: str, monkeypatch: py
     loss = make_loss(MmaOptions.model_validate({"overlap": overlap}))
     views = [view.requires_grad_() for view in two_maps(2, 2, 2, 3)]
     assert torch.autograd.gradcheck(lambda a, b: loss(a, b)["loss"], views)
+
+
+def kept_for_backward(at_once: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Bytes of all tensors that are kept."""
+    monkeypatch.setattr(spatial, "AT_ONCE", at_once)
+    kept = dict[int, int]()
+
+    def keep(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    first, second = (maps.requires_grad_() for maps in two_maps(48, 4, 6, 6))
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        similarities = map_similarity(first, second)
+        total = sum(kept.values())
+    similarities.sum().backward()
+    return total
+
+
+def test_memory_does_not_grow_with_the_number_of_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    correlations = 48 * 48 * 11 * 11 * 8
+    whole, chunked = (kept_for_backward(at_once, monkeypatch) for at_once in (2**23, 1))
+    assert chunked == pytest.approx(whole, rel=0.2)
+    assert whole < correlations / 2
+
+
+@pytest.mark.parametrize("overlap", ["full", "none"])
+def test_maps_in_bfloat16_are_compared_in_float32(overlap: Any) -> None:
+    first, second = (maps.bfloat16() for maps in two_maps())
+    with torch.autocast("cpu", torch.bfloat16):
+        under = map_similarity(first, second, overlap)
+    assert under.dtype == torch.float32
+    assert torch.equal(under, map_similarity(first.float(), second.float(), overlap))
 
 
 def test_maps_that_do_not_fit_are_refused() -> None:

@@ -22,7 +22,7 @@ FEWEST_BORDERS = 30
 
 
 def transition_share(codes: NDArray[Any]) -> float | None:
-    """Of all borders along rows and columns between codes two or more apart, the share that steps through a code between.
+    """Of borders along rows and columns between codes two or more apart, the share that steps through a code between.
 
     A step is one pixel whose code lies strictly between those of its two neighbours in the row or column. None where
     there are too few borders.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geozoo.eo.bands import BASELINE_OFFSET
+from geozoo.eo.check.coarse import is_mostly_snow
 from geozoo.eo.check.finding import Finding, Undecided
 
 if TYPE_CHECKING:
@@ -23,15 +24,17 @@ if TYPE_CHECKING:
 
 DARK_PERCENTILE = 0.5
 """Percent of a band's pixels that may be darker: single pixels below are noise or clipped."""
-OFFSET_DARK = (950.0, 1600.0)
-"""A darkest band in this range looks as with the offset of 1000; a brighter one has no dark pixel to judge by. Measured
-in experiments/eo/CHECK.md: without offset 1 to 600 but for a cloud at 915, with it 1000 and the same more."""
-SURPLUS_DARK = -300.0
-"""Darker than this after the reader's offset: the numbers did not carry one."""
-HAZE = 230.0
-"""B01 less B04, both at their darkest percent: more is Level-1C. Measured there: Level-2A at most 167, Level-1C from 240."""
-HAZE_DARK = 650.0
-"""The level can be told where B04 is darker than this; over clouds and snow B01 is bright at both levels."""
+OFFSET_DARK = (970.0, 1800.0)
+"""A darkest band in this range looks as with the offset of 1000; a brighter one has no dark pixel to judge by. In 498
+pieces without the offset it is 1 to 925 (the brightest over snow and haze), so that with it it is 1001 to 1925; 30 less
+are allowed for reflectances below 0. From `fit_offset` in experiments/eo/check_faults.py on all of its scenes."""
+SURPLUS_DARK = -40.0
+"""Darker than this after the reader's offset: the numbers did not carry one (`fit_surplus`, there)."""
+HAZE = 260.0
+"""B01 less B04, both at their darkest percent: more is Level-1C (`fit_level`, there)."""
+HAZE_DARK = 1000.0
+"""The level can be told where B04 is darker than this; over clouds B01 is bright at both levels. Chosen while
+looking at all scenes."""
 FEWEST_PIXELS = 200
 """Measured pixels that a band needs."""
 
@@ -54,13 +57,15 @@ def dark_minimum(bands: Mapping[str, NDArray[Any]]) -> float | None:
 
 
 def haze(bands: Mapping[str, NDArray[Any]]) -> float | None:
-    """B01 less B04 at their darkest percent; None where B04 has no dark pixel, with or without the offset of 1000."""
+    """B01 less B04 at their darkest percent; None where B04 has no dark pixel or the tile is mostly snow."""
     dark = darkest(bands, percentile=1)
     lowest = dark_minimum(bands)
     if lowest is None or "B01" not in dark or "B04" not in dark:
         return None
-    carried = -BASELINE_OFFSET if OFFSET_DARK[0] <= lowest else 0
-    return dark["B01"] - dark["B04"] if dark["B04"] - carried < HAZE_DARK else None
+    carried = lowest >= OFFSET_DARK[0]
+    if dark["B04"] + carried * BASELINE_OFFSET >= HAZE_DARK or is_mostly_snow(bands, carried=carried):
+        return None
+    return dark["B01"] - dark["B04"]
 
 
 def check_dark_offset(tile: OpenedTile) -> Iterator[Finding | Undecided]:

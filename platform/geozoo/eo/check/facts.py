@@ -10,8 +10,8 @@ import numpy as np
 
 from geozoo.eo.check.dark import OFFSET_DARK, dark_minimum
 from geozoo.eo.check.metadata import PRODUCT_TYPES, check_crs, offset_asked
-from geozoo.eo.check.opened import majority
 from geozoo.eo.check.near import fingerprint
+from geozoo.eo.check.opened import majority
 from geozoo.eo.check.order import cirrus_is_darkest, looks_exchanged
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _impression(tile: OpenedTile, modality: str) -> Impression:
     sensor = tile.tile.rasters[modality].sensor
     stack = tile.stack(modality) if sensor != "labels" else None
     printed = None if stack is None else fingerprint(stack)
-    if sensor not in ("s2l1c", "s2l2a"):
+    if modality not in tile.sentinel2():
         return Impression(fingerprint=printed)
     bands = tile.bands(modality)
     return Impression(_carries_offset(tile, modality), looks_exchanged(bands), cirrus_is_darkest(bands), printed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 BLOCKS = 16
 """Blocks along an edge of the fingerprint."""
 TEXTURE = 0.01
-"""Standard deviation of log block means below which the fingerprint is noise."""
+"""Standard deviation of block means, in log or dB, below which the fingerprint is noise."""
 NEAR = 0.1
 """Share of differing bits up to which two tiles are near-duplicates; measured in experiments/eo/CHECK.md: noise of 3 %
 changes up to 7 %, the closest of 10,000 different EuroSAT images differ by 28 %."""
@@ -23,9 +24,10 @@ KEY_BITS, KEYS, SEED = 32, 24, 0
 
 
 def fingerprint(pixels: NDArray[Any]) -> bytes | None:
-    """480 bits of a stack ``[bands, height, width]``: which neighbour is brighter among 16x16 blocks of its log mean.
+    """480 bits of a stack ``[bands, height, width]``: which neighbour is brighter among 16x16 blocks of its mean.
 
-    The difference hash of image search, over all bands. None for tiles smaller than the blocks or without texture.
+    The difference hash of image search, over the logarithms of all bands, or over their values where some are negative
+    (dB). None for tiles that are smaller than the blocks, not finite, or without texture.
     """
     height, width = (size // BLOCKS for size in pixels.shape[1:])
     if not height or not width:
@@ -33,7 +35,8 @@ def fingerprint(pixels: NDArray[Any]) -> bytes | None:
     cut = pixels[:, : height * BLOCKS, : width * BLOCKS].astype(np.float32)
     if not np.isfinite(cut).all():
         return None
-    blocks = np.log1p(np.maximum(cut, 0)).mean(0).reshape(BLOCKS, height, BLOCKS, width).mean((1, 3))
+    levels = np.log1p(cut) if cut.min() >= 0 else cut
+    blocks = levels.mean(0).reshape(BLOCKS, height, BLOCKS, width).mean((1, 3))
     if blocks.std() < TEXTURE:
         return None
     bits = [blocks[:, 1:] > blocks[:, :-1], blocks[1:] > blocks[:-1]]
@@ -53,9 +56,9 @@ def near_pairs(prints: Sequence[bytes]) -> Iterator[tuple[int, int, float]]:
     nearest: dict[int, tuple[int, float]] = {}
     for _ in range(KEYS):
         chosen = draw.choice(bits.shape[1], KEY_BITS, replace=False)
-        keys = np.packbits(bits[:, chosen], axis=1).view(np.uint32).ravel()
+        keys = np.ascontiguousarray(np.packbits(bits[:, chosen], axis=1)).view(np.uint32).ravel()
         order = np.argsort(keys, kind="stable")
-        for earlier, later in zip(order[:-1], order[1:], strict=True):
+        for earlier, later in pairwise(order):
             if keys[earlier] == keys[later]:
                 share = float((bits[earlier] != bits[later]).mean())
                 if share <= NEAR and share < nearest.get(int(later), (0, 1.0))[1]:

@@ -113,9 +113,10 @@ class OpenedTile:
         }
 
     def sentinel2(self) -> Iterator[str]:
-        """The modalities of Sentinel-2 of which something could be read."""
+        """The modalities of Sentinel-2 that hold digital numbers: integers of 16 bits or more."""
         for modality, raster in self.tile.rasters.items():
-            if raster.sensor in ("s2l1c", "s2l2a") and self.bands(modality):
+            types = {pixels.dtype for pixels in self.bands(modality).values()}
+            if raster.sensor in ("s2l1c", "s2l2a") and types and all(t.kind in "iu" and t.itemsize > 1 for t in types):
                 yield modality
 
     def stack(self, modality: str, names: Sequence[str] | None = None) -> NDArray[Any] | None:

@@ -1,10 +1,9 @@
 """Statistical check of the order of Sentinel-2 bands: which of two bands is more like which third one.
 
-Neighbouring wavelengths go together: over fields and forests B04 follows B05 more closely than B02 does, and B8A is like
-B07, which B09 is less. For each pair of bands that may be confused a linear discriminant without intercept weighs those
-differences of correlation, and the difference in brightness. Exchanging the two bands changes its sign, so 0 is the
-natural threshold. One tile may err; a collection is judged by the majority of its tiles. Pixels are averaged to 60 m
-first, so that it does not matter how coarse bands were resampled.
+Neighbouring wavelengths go together: over fields and forests B04 follows B05 more closely than B02 does, and B8A is
+like B07, which B09 is less. For each pair of bands that may be confused a linear discriminant without intercept weighs
+those differences of correlation, and the difference in brightness. Exchanging the two bands changes its sign, so 0 is
+the natural threshold. One tile may err; a collection is judged by the majority of its tiles.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geozoo.eo.bands import SENTINEL2_L2A
+from geozoo.eo.check.coarse import at_60_m, is_mostly_snow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,19 +30,26 @@ PAIRS = (
     ("B8A", "B09"),
     ("B11", "B12"),
 )
-"""Bands that are confused: red, green and blue in either order, neighbours, and the places of B8A, B09, B11 and B12 where
-a file has B8A last."""
-COARSE = 6
-"""Pixels of 10 m along the edge of an average."""
+"""Bands that are confused: red, green and blue in either order, neighbours, and the places of B8A, B09, B11 and B12
+where a file has B8A last."""
 FEWEST_BLOCKS = 36
-"""Averages that a tile needs."""
-BRIGHT = 3000.0
-"""Median of B04 from which on a tile is mostly snow or cloud, whose bands are too alike to be told apart."""
+"""Averages over 60 m that a tile needs."""
 LARGEST_CORRELATION = 0.995
+"""Correlations are clipped here, so that their z stays below 3."""
 
-WEIGHTS: dict[tuple[str, str], tuple[float, ...]] = {}
+WEIGHTS = {
+    ("B02", "B03"): (6.18, -3.88, -4.23, -2.33, -1.46, 2.07, -2.81, -2.18, 1.56, 1.95, -6.44),
+    ("B02", "B04"): (7.49, 5.90, -7.76, -4.26, -3.43, 8.92, -2.52, 15.20, -1.16, -4.09, -5.41),
+    ("B03", "B04"): (-1.75, 3.40, -0.02, 1.56, -0.03, 4.26, -0.36, 8.40, -2.19, -5.83, 9.13),
+    ("B05", "B06"): (0.80, 2.55, 2.16, 2.83, -0.59, 0.10, -0.99, -0.85, -0.37, 0.44, 2.85),
+    ("B06", "B07"): (-0.11, 7.68, 4.53, 7.08, 3.94, -0.77, -0.58, -4.29, 8.03, -4.81, -22.52),
+    ("B08", "B8A"): (-3.70, 3.42, 2.92, 9.15, 1.68, -0.27, -0.53, -26.49, -4.48, -4.78, -28.16),
+    ("B8A", "B09"): (0.09, 0.32, 1.13, 0.90, 1.49, 1.74, 1.99, 2.05, 1.45, 1.28, 0.70),
+    ("B11", "B12"): (-1.86, -0.65, 0.03, -1.26, 1.79, 5.39, 0.84, 6.30, 1.66, 2.21, 7.93),
+}
 """By pair: weights of Fisher's z of the correlations of its first less its second band with each of the ten others of
-Level-2A in their order, and of the difference of their mean logarithms."""
+Level-2A in their order, and of the difference of their mean logarithms. From `fit_order` in
+experiments/eo/check_faults.py on all of its scenes; judged there on scenes that they were not fitted on."""
 
 
 def pair_features(bands: Mapping[str, NDArray[Any]]) -> NDArray[np.float64] | None:
@@ -52,10 +59,10 @@ def pair_features(bands: Mapping[str, NDArray[Any]]) -> NDArray[np.float64] | No
         bands: at least all of Level-2A, at any resolutions that divide 60 m evenly.
 
     Returns:
-        None where a band is missing, the tile is too small, or mostly snow or cloud.
+        None where a band is missing, the tile is too small, or mostly snow, whose bands are too alike.
     """
-    blocks = _at_60_m(bands)
-    if blocks is None or np.median(blocks[SENTINEL2_L2A.index("B04")]) > BRIGHT:
+    blocks = at_60_m(bands, SENTINEL2_L2A)
+    if blocks is None or blocks.shape[1] < FEWEST_BLOCKS or is_mostly_snow(bands):
         return None
     logs = np.log(np.maximum(blocks, 1))
     if (logs.std(axis=1) == 0).any():
@@ -84,22 +91,3 @@ def cirrus_is_darkest(bands: Mapping[str, NDArray[Any]]) -> bool | None:
         return None
     medians = {name: float(np.median(pixels)) for name, pixels in bands.items()}
     return medians["B10"] == min(medians.values())
-
-
-def _at_60_m(bands: Mapping[str, NDArray[Any]]) -> NDArray[np.float64] | None:
-    """Averages over 60 m of the bands of Level-2A ``[12, blocks]``; None where they cannot be formed."""
-    if not all(name in bands for name in SENTINEL2_L2A):
-        return None
-    finest = max(pixels.shape[0] for pixels in bands.values())
-    rows, columns = (size // COARSE for size in max(pixels.shape for pixels in bands.values()))
-    if rows * columns < FEWEST_BLOCKS:
-        return None
-    averages = []
-    for name in SENTINEL2_L2A:
-        pixels = bands[name].astype(np.float64)
-        edge, rest = divmod(COARSE * pixels.shape[0], finest)
-        if rest or not edge:
-            return None
-        cut = pixels[: rows * edge, : columns * edge]
-        averages.append(cut.reshape(rows, edge, columns, edge).mean(axis=(1, 3)).ravel())
-    return np.array(averages)

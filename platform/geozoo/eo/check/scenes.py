@@ -61,7 +61,7 @@ def chosen_for_shift(tiles: Sequence[Tile]) -> list[bool]:
 
 def _judge(tile: Tile, sums: ShiftSums | None) -> Iterator[Finding | Undecided]:
     if sums is None:
-        yield Undecided("shift", tile.scene, "tiles too small, or with too many pixels missing")
+        yield Undecided("shift", tile.scene, "tiles too small, with pixels missing, or not in digital numbers")
         return
     shift = estimate_shift(sums)
     if shift.clarity < CLEAR_PEAK:

@@ -39,9 +39,12 @@ def check_looks_exchanged(facts: Sequence[TileFacts]) -> Iterator[Finding | Unde
             yield _finding("looks_exchanged", brighter[0], value, "check the order of the bands", "B10")
 
 
-def check_near_duplicate(facts: Sequence[TileFacts]) -> Iterator[Finding]:
+def check_near_duplicate(facts: Sequence[TileFacts]) -> Iterator[Finding | Undecided]:
     """Tiles that are nearly the same picture as an earlier one; the same bytes are said by `check_duplicate`."""
     for seen in _by_modality(facts).values():
+        for tile, raster, look in seen:
+            if look.fingerprint is None and raster.digest is not None:
+                yield Undecided("near_duplicate", tile.tile, "too small, not finite or without texture")
         printed = [(tile, raster, look.fingerprint) for tile, raster, look in seen if look.fingerprint is not None]
         for first, second, share in near_pairs([bits for _, _, bits in printed]):
             (earlier, one, _), (later, other, _) = printed[first], printed[second]
@@ -58,7 +61,7 @@ def _exchanged_pairs(seen: Seen) -> Iterator[Finding | Undecided]:
     votes = [(raster, look.exchanged) for _, raster, look in seen if look.exchanged is not None]
     if not votes:
         if any(look.carries_offset is not None for _, _, look in seen):
-            yield Undecided("looks_exchanged", seen[0][0].tile, "no tile with all bands and without snow or cloud")
+            yield Undecided("looks_exchanged", seen[0][0].tile, "no tile with all bands and not mostly snow")
         return
     for place, pair in enumerate(PAIRS):
         against = [raster for raster, exchanged in votes if exchanged[place]]

@@ -15,6 +15,7 @@ from geozoo.ssl.augment import Geometry
 from geozoo.ssl.downstream.data import LabelledChips
 from geozoo.ssl.downstream.experiment import NEED_MODEL
 from geozoo.ssl.downstream.fit import EVALUATED
+from geozoo.ssl.pretrained import load_weights
 from geozoo.ssl.split import split_chips
 from geozoo.ssl.trained import open_views
 from geozoo.ssl.views import all_bands, build_views, measure_scales
@@ -57,15 +58,19 @@ class Bench:
         return self._read(self.parts.test)
 
     def new_views(self, seed: int, *, trained: bool) -> Views:
-        """A copy of the trained encoders, or the same ones with random weights drawn from a seed."""
-        if trained:
-            assert self.model is not None
+        """A copy of the trained encoders, or the same ones with random weights drawn from a seed.
+
+        Trained are those of the model, or where there is none those whose weights the views name.
+        """
+        if trained and self.model is not None:
             return copy.deepcopy(self.model.views)
         settings = self.experiment.views or (self.model.card.experiment.views if self.model else {})
         torch.manual_seed(derived_seed(seed, "encoders"))
         views = build_views(settings, self.chips.header, self.experiment.augmentation, self.chips.url)
         for (_, view), (_, scaled) in zip(views.each(), self._scaled.each(), strict=True):
             view.scale.load_state_dict(scaled.scale.state_dict())
+        if trained:
+            load_weights(views)
         return views
 
     def embed(self, encoders: Encoders, data: LabelledChips) -> Tensor:
@@ -83,6 +88,7 @@ class Bench:
         if self.model is not None and not self.experiment.views:
             return self.model.views
         views = build_views(self.experiment.views, self.chips.header, self.experiment.augmentation, self.chips.url)
+        load_weights(views)
         measure_scales(views, self.chips, self.parts.train, 0)
         return views
 
@@ -106,8 +112,11 @@ def open_bench(experiment: LabelsExperiment) -> Bench:
         raise InputError("the experiment names no chips: add --set chips=URL of a store made with geozoo eo ingest")
     chips = open_chips(experiment.chips)
     wanted = [method for method in experiment.methods if method in NEED_MODEL]
-    if wanted and not experiment.model:
-        raise InputError(f"method {wanted[0]!r} starts from a trained encoder: add --set model=URL")
+    loaded = bool(experiment.views) and all(view.encoder.weights for view in experiment.views.values())
+    if wanted and not experiment.model and not loaded:
+        raise InputError(
+            f"method {wanted[0]!r} starts from a trained encoder: add --set model=URL, or weights to every view"
+        )
     if not experiment.model and not experiment.views:
         raise InputError("the experiment has neither views nor a model: add views, or --set model=URL")
     parts = split_chips(chips, experiment.split)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from geozoo.eo.tiles import IGNORE
-from geozoo.ssl.augment import Geometry, recolour
+from geozoo.ssl.augment import Geometry
 from geozoo.ssl.downstream.metrics import ClassCounts, LabelCounts
 from geozoo.training.draws import derived_seed
 from geozoo.training.optimizers import make_schedule
@@ -65,12 +65,15 @@ def fit_heads(
         head.train()
     for step in range(updates):
         pixels, truth = data.take(next(places), device)
-        pixels, geometry, truth = _augmented(pixels, truth, augmentation, task, seed, step, device)
+        generator = torch.Generator(device).manual_seed(derived_seed(seed, "labels", step))
+        draws = RowDraws.of(generator, len(truth))
+        geometry = Geometry.draw(augmentation, draws)
+        answers = _moved(truth, geometry) if task == "segmentation" else truth
         with torch.set_grad_enabled(not encoders.frozen):
-            features = encoders.features(pixels, geometry)
+            features = encoders.drawn_features(pixels, geometry, augmentation, draws)
         counted += step >= updates - max(1, updates // 10)
         for number, (head, optimizer, schedule) in enumerate(zip(heads, optimizers, schedules, strict=True)):
-            loss = task_loss(head(features), truth, task)
+            loss = task_loss(head(features), answers, task)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -111,22 +114,6 @@ def task_loss(logits: Tensor, truth: Tensor, task: Task) -> Tensor:
         return F.binary_cross_entropy_with_logits(logits, truth)
     total = F.cross_entropy(logits, truth, ignore_index=IGNORE, reduction="sum")
     return total / (truth != IGNORE).sum().clamp_min(1)
-
-
-def _augmented(
-    pixels: dict[str, Tensor],
-    truth: Tensor,
-    augmentation: AugmentationSettings,
-    task: Task,
-    seed: int,
-    step: int,
-    device: str,
-) -> tuple[dict[str, Tensor], Geometry, Tensor]:
-    generator = torch.Generator(device).manual_seed(derived_seed(seed, "labels", step))
-    draws = RowDraws.of(generator, len(truth))
-    geometry = Geometry.draw(augmentation, draws)
-    recoloured = {name: recolour(one, augmentation, draws) for name, one in pixels.items()}
-    return recoloured, geometry, _moved(truth, geometry) if task == "segmentation" else truth
 
 
 def _moved(codes: Tensor, geometry: Geometry) -> Tensor:

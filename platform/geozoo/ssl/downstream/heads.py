@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from geozoo.ssl.augment import Geometry
+    from geozoo.ssl.experiment import AugmentationSettings
     from geozoo.ssl.views import Views
+    from geozoo.weights.draws import RowDraws
 
 
 class Encoders(nn.Module):
@@ -41,6 +43,30 @@ class Encoders(nn.Module):
     def features(self, pixels: Mapping[str, Tensor], geometry: Geometry) -> Tensor:
         """Vectors of all views ``[n, sum of widths]``."""
         return torch.cat([view(geometry(view.stack(pixels))) for _, view in self.views.each()], dim=1)
+
+    def drawn_features(
+        self,
+        pixels: Mapping[str, Tensor],
+        geometry: Geometry,
+        augmentation: AugmentationSettings,
+        draws: RowDraws,
+    ) -> Tensor:
+        """The same of pixels as training sees them: moved, recoloured, one of several sensors now and then missing."""
+        seen = drop_sensors(pixels, augmentation.drop_sensor, draws) if augmentation.drop_sensor else pixels
+        drawn = [view(view.draw(seen, geometry, augmentation, draws)) for _, view in self.views.each()]
+        return torch.cat(drawn, dim=1)
+
+
+def drop_sensors(pixels: Mapping[str, Tensor], probability: float, draws: RowDraws) -> dict[str, Tensor]:
+    """Set one sensor of a chip to NaN, not measured, with a probability; never the only one."""
+    draw = draws.uniform(2)
+    victim = torch.where(draw[:, 0] < probability, (draw[:, 1] * len(pixels)).long(), -1)
+    if len(pixels) < 2:
+        return dict(pixels)
+    return {
+        name: one.masked_fill((victim == number)[:, None, None, None], torch.nan)
+        for number, (name, one) in enumerate(pixels.items())
+    }
 
 
 def linear_head(dim: int, classes: int, *, standardise: bool) -> nn.Module:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from lightly.loss import DINOLoss, NegativeCosineSimilarity
 from torch import Tensor, nn
 
-from geozoo.ssl.losses.make import wide_enough
+from geozoo.ssl.precision import wide_enough, without_autocast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +27,7 @@ class ByolLoss(nn.Module):
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> dict[str, Tensor]:
         """Terms of the batch; ``student``: what its predictor says of both views, ``teacher``: its projections."""
-        with torch.autocast(student[0].device.type, enabled=False):
+        with without_autocast(student[0]):
             first, second = map(wide_enough, student)
             other_first, other_second = (wide_enough(output.detach()) for output in teacher)
             return {"loss": 4 + 2 * (self.compare(first, other_second) + self.compare(second, other_first))}
@@ -55,7 +54,7 @@ class DinoLoss(nn.Module):
 
         Every worker passes the outputs for the whole batch.
         """
-        with torch.autocast(student[0].device.type, enabled=False):
+        with without_autocast(student[0]):
             targets = [wide_enough(output.detach()) for output in teacher]
             return {"loss": self.center(targets, [wide_enough(output) for output in student])}
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-
 from geozoo.errors import InputError
 from geozoo.ssl.losses.registry import LOSSES, LossRecord, Views, find_loss
+from geozoo.ssl.precision import wide_enough, without_autocast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from torch import Tensor, nn
 
     from geozoo.ssl.losses.options import LossOptions
 
@@ -47,7 +47,7 @@ class PairLoss:
             InputError: shapes that do not fit, fewer places than the loss is defined for, or queues that it cannot use.
         """
         self._check(first, second, queues)
-        with torch.autocast(first.device.type, enabled=False):
+        with without_autocast(first):
             wide = (wide_enough(queues[0]), wide_enough(queues[1])) if queues else None
             return self.compute(Views(wide_enough(first), wide_enough(second), wide, groups))
 
@@ -96,8 +96,3 @@ def make_asymmetric_loss(options: LossOptions) -> nn.Module:
         raise InputError(f"loss {record.name!r} needs no teacher: make it with make_loss.")
     module: nn.Module = record.build(options)
     return module
-
-
-def wide_enough(values: Tensor) -> Tensor:
-    """The tensor in float32, or in float64 where it is that already."""
-    return values if values.dtype == torch.float64 else values.float()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from geozoo.errors import InputError
 from geozoo.ssl.losses.nce import diagonal_cross_entropy
+from geozoo.ssl.precision import wide_enough, without_autocast
 
 if TYPE_CHECKING:
     from geozoo.ssl.losses.options import MmaOptions
@@ -28,7 +29,7 @@ def mma(options: MmaOptions, views: Views) -> dict[str, Tensor]:
 
 def map_contrast(similarities: Tensor, temperature: float) -> Tensor:
     """Symmetric NCE of a similarity matrix ``[n, n]``: the mean of the cross-entropies of its rows and columns."""
-    logits = similarities / temperature
+    logits = wide_enough(similarities) / temperature
     return (diagonal_cross_entropy(logits) + diagonal_cross_entropy(logits.T)) / 2
 
 
@@ -42,10 +43,10 @@ def map_similarity(first: Tensor, second: Tensor, overlap: Literal["full", "none
     hangs over counts 0. ``none``: no padding, second maps stay inside first ones as in the authors' code; maps of one
     size are then compared unshifted.
 
-    The sums of ``full`` are taken in the Fourier domain, of the maps padded to where shifts do not wrap around: a
-    convolution with kernels as large as maps takes about h · w times the operations. Rows are taken in chunks, and
-    backward keeps the places of the maxima only. Several workers can share the work: each passes the first maps that
-    it holds and all second ones, and gathers the rows of the result.
+    The sums of ``full`` are taken in the Fourier domain, of maps padded so far that no shift wraps around: convolutions
+    with kernels as large as maps soon cost more. First maps are taken in chunks; for ``backward`` only the transformed
+    maps and the places of the maxima are kept. Several workers can share the work: each passes the first maps that it
+    holds and all second ones, and gathers the rows of the result.
 
     Args:
         first: ``[n, c, h, w]``.
@@ -56,16 +57,21 @@ def map_similarity(first: Tensor, second: Tensor, overlap: Literal["full", "none
         InputError: maps of different channels, or with ``none`` second maps that are larger than first ones.
     """
     _check(first, second, overlap)
-    first, second = F.normalize(first, dim=1), F.normalize(second, dim=1)
+    with without_autocast(first):
+        first, second = (F.normalize(wide_enough(maps), dim=1) for maps in (first, second))
+        largest = torch.cat(_largest_correlations(first, second, overlap))
+    return largest / second[0, 0].numel()
+
+
+def _largest_correlations(first: Tensor, second: Tensor, overlap: str) -> list[Tensor]:
+    """The maxima over shifts ``[n, m]``, in chunks of rows."""
     sizes = list(zip(first.shape[2:], second.shape[2:], strict=True))
     shifts = [a + b - 1 if overlap == "full" else a - b + 1 for a, b in sizes]
     rows = max(1, AT_ONCE // max(1, len(second) * math.prod(shifts)))
     if overlap == "full":
         transformed = torch.fft.rfft2(second, s=shifts).conj()
-        parts = [_wrapped(part, transformed, shifts) for part in first.split(rows)]
-    else:
-        parts = [F.conv2d(part, second).flatten(2).max(2).values for part in first.split(rows)]
-    return torch.cat(parts) / second[0, 0].numel()
+        return [_wrapped(part, transformed, shifts) for part in first.split(rows)]
+    return [F.conv2d(part, second).flatten(2).max(2).values for part in first.split(rows)]
 
 
 def _wrapped(first: Tensor, transformed: Tensor, size: list[int]) -> Tensor:

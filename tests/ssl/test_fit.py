@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from geozoo.errors import InputError, RecipeError
+from geozoo.recipe.load import parse_document
+from geozoo.ssl.experiment import SslExperiment
+from geozoo.ssl.fit import check, prepare, train_views
+from geozoo.ssl.trained import open_views
+from geozoo.store import open_location
+from geozoo.training.distributed import World
+from geozoo.training.loop import Watch
+from tests.support.workers import on_workers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from geozoo.eo.chips import Chips
+
+ENCODER = {"name": "resnet18", "options": {"channels": [4, 4, 8, 8]}}
+GROUPED = {"name": "resnet18", "options": {"channels": [32, 32, 32, 32], "norm_layer": "groupnorm"}}
+
+
+def experiment(url: str, **changes: Any) -> SslExperiment:
+    tree: dict[str, Any] = {
+        "name": "little",
+        "kind": "ssl",
+        "chips": url,
+        "split": {"validation": 0.2, "test": 0.2},
+        "views": {
+            "radar": {"bands": {"s1": "all"}, "encoder": ENCODER},
+            "optical": {"bands": {"s2": ["B02", "B04", "B08"]}, "encoder": ENCODER},
+        },
+        "augmentation": {"zoom": [0.5, 1.0], "flip": True, "rotate": True},
+        "projection": {"out": 6, "batchnorm": True},
+        "loss": {"name": "nt_xent", "temperature": 0.2},
+        "optimizer": {"name": "adam", "lr": 1e-3},
+        "training": {"epochs": 2, "batch_size": 6, "precision": "float64"},
+    }
+    return parse_document({**tree, **changes}, SslExperiment, "the experiment")
+
+
+ONE_VIEW = {"views": {"optical": {"bands": {"s2": ["B02", "B03", "B04"]}, "encoder": ENCODER}}}
+SYSTEMS: dict[str, dict[str, Any]] = {
+    "two sensors": {},
+    "one sensor, two views": ONE_VIEW,
+    "stacked sensors": {"views": {"both": {"bands": {"s1": "all", "s2": ["B04"]}, "encoder": ENCODER}}},
+    "memory": {"memory": 8, "loss": {"name": "info_nce"}},
+    "vicreg": {"loss": {"name": "vicreg"}},
+    "feature maps": {"loss": {"name": "mma"}},
+    "moco": {"teacher": {"momentum": 0.9}, "memory": 8, "loss": {"name": "info_nce"}},
+    "byol": {"teacher": {"momentum": 0.9}, "loss": {"name": "byol"}},
+    "dino": {"teacher": {"momentum": 0.9}, "loss": {"name": "dino", "prototypes": 6}},
+}
+
+
+def train(world: World, chips: str, folder: str, changes: dict[str, Any]) -> dict[str, Any]:
+    """The losses and the final weights of a training run."""
+    prepared = prepare(experiment(chips, **changes), world)
+    state = train_views(prepared, world, open_location(folder))
+    return {"losses": [record["loss"] for record in state.history], **prepared.system.state_dict()}
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_system_trains_and_is_kept(chips: Chips, tmp_path: Path, name: str) -> None:
+    prepared = prepare(experiment(chips.url, **SYSTEMS[name]), World())
+    before = {key: value.clone() for key, value in prepared.system.views.state_dict().items()}
+    state = train_views(prepared, World(), open_location(tmp_path))
+    assert len(state.history) == 2
+    assert 0 <= state.history[-1]["validation_knn"] <= 1
+    kept = open_views(tmp_path).views
+    for key, value in prepared.system.views.state_dict().items():
+        torch.testing.assert_close(kept.state_dict()[key], value.to(kept.state_dict()[key].dtype))
+    moved = [key for key, value in prepared.system.views.named_parameters() if not torch.equal(before[key], value)]
+    assert len(moved) == len(list(prepared.system.views.parameters()))
+
+
+@pytest.mark.parametrize("name", ["two sensors", "one sensor, two views", "moco", "feature maps"])
+def test_two_workers_train_as_one(chips: Chips, tmp_path: Path, name: str) -> None:
+    """Three steps of 6, 6 and 2 chips; BatchNorm, augmentation and negatives over both workers."""
+    changes = SYSTEMS[name] | {
+        "training": {"epochs": 1, "batch_size": 6, "precision": "float64"},
+        "optimizer": {"name": "sgd", "lr": 0.05},  # Adam would turn rounding of gradients that are 0 into steps
+    }
+    alone = train(World(), chips.url, str(tmp_path / "one"), changes)
+    for worker in on_workers(2, tmp_path / "meeting", train, chips.url, str(tmp_path / "two"), changes):
+        assert worker.keys() == alone.keys()
+        for key, value in alone.items():
+            torch.testing.assert_close(torch.as_tensor(worker[key]), torch.as_tensor(value), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["two sensors", "moco", "dino"])
+def test_a_killed_run_goes_on_as_if_nothing_had_been(chips: Chips, tmp_path: Path, name: str) -> None:
+    def die(record: dict[str, float]) -> None:
+        raise KeyboardInterrupt
+
+    changes = SYSTEMS[name] | {"training": {"epochs": 3, "batch_size": 6}}
+    whole = train(World(), chips.url, str(tmp_path / "whole"), changes)
+    prepared = prepare(experiment(chips.url, **changes), World())
+    with pytest.raises(KeyboardInterrupt):
+        train_views(prepared, World(), open_location(tmp_path / "killed"), Watch(on_epoch=die))
+    again = train(World(), chips.url, str(tmp_path / "killed"), changes)
+    assert again["losses"] == whole["losses"]
+    assert len(whole["losses"]) == 3
+    for key, value in whole.items():
+        assert torch.equal(torch.as_tensor(again[key]), torch.as_tensor(value)), key
+
+
+def test_chunks_give_the_same_training(chips: Chips, tmp_path: Path) -> None:
+    views = {name: {**one, "encoder": GROUPED} for name, one in experiment(chips.url).model_dump()["views"].items()}
+    plain = {"views": views, "projection": {"out": 6}}
+    whole = train(World(), chips.url, str(tmp_path / "whole"), plain)
+    chunked = train(World(), chips.url, str(tmp_path / "chunked"), plain | {"chunk": 2})
+    for key, value in whole.items():
+        torch.testing.assert_close(torch.as_tensor(chunked[key]), torch.as_tensor(value), rtol=1e-9, atol=1e-9)
+
+
+def test_chunks_refuse_batchnorm(chips: Chips, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="gradient caching cannot encode"):
+        train(World(), chips.url, str(tmp_path), {"chunk": 2})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loss": {"name": "byol"}}, "learns from a teacher"),
+        ({"loss": {"name": "vicreg"}, "teacher": {}}, "no use for a teacher"),
+        ({"loss": {"name": "triplet"}, "memory": 4}, "no use for a memory"),
+        ({"loss": {"name": "mma"}, "chunk": 4}, "chunk is for losses of embeddings"),
+        ({"loss": {"name": "nt_xnet"}}, "nt_xnet"),
+        ({"loss": {"name": "nt_xent", "margin": 1}}, "margin"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        experiment("somewhere", **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"chips": ""}, "names no chips"),
+        ({"views": {"a": {"bands": {"s3": "all"}}}}, "no modality 's3'"),
+        ({"views": {"a": {"bands": {"s2": ["B4"]}}}}, "lacks band B4"),
+        ({"augmentation": {"crop": 17}}, "crop is 17"),
+        ({"views": {"a": {"bands": {"s1": "all"}, "encoder": {"name": "resnet19"}}}}, "resnet19"),
+        ({"views": {"a": {"bands": {"s2": ["B02"]}}, "b": {"bands": {"s2": ["B03"]}}}}, "different bands"),
+    ],
+)
+def test_what_the_chips_do_not_have_is_refused(chips: Chips, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        prepare(experiment(chips.url, **changes), World())
+
+
+def test_a_check_finds_missing_chips_before_workers_start(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is no chip store"):
+        check(experiment(str(tmp_path)))
