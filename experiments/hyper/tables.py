@@ -34,11 +34,11 @@ INTRODUCTION = """# What the embeddings know, and what decodes from them
 
 Written by `python experiments/hyper/tables.py` from what `geozoo probe --json` and `geozoo evaluate --json` printed
 (`results/`); the commands are in README.md. Test R² or, for classes, accuracy, on members that neither readout nor
-encoder has seen. In brackets: of an embedding the smallest and largest over the seeds of its encoder, of the others the
-95 % interval by bootstrap over members. The best of a line is bold. The equivariant network has no linear readout: it
-is trained end to end for each property. The published ridge sees features as they are, penalises the intercept too and
-has penalties up to 1,000; ridge on scaled features is free of these handicaps. The penalty of the perceptron (MLP) was chosen while looking at test scores of
-mnist_cnn_1k, which flatters that readout there, for every feature set."""
+encoder has seen. In brackets: of an embedding the smallest and largest over the seeds of its encoder, of the others
+the 95 % interval by bootstrap over members. The best of a line is bold. The equivariant network has no linear readout:
+it is trained end to end for each property. The published ridge sees features as they are, penalises the intercept too
+and has penalties up to 1,000; ridge on scaled features is free of these handicaps. The penalty of the perceptron (MLP)
+was chosen while looking at test scores of mnist_cnn_1k, which flatters that readout there, for every feature set."""
 EMBEDDING = "embedding"
 PUBLISHED_READOUTS = {"regression": "ridge", "classification": "softmax"}
 EPOCHS = {"all": "all epochs", "final": "last epoch"}
