@@ -46,13 +46,13 @@ def sweep(
 ) -> None:
     """Learn from fractions of the labels in several ways, and print what each is worth."""
     from geozoo.cli.progress import console
+    from geozoo.cli.results import open_results
     from geozoo.cli.steps import step_progress
     from geozoo.errors import InputError
     from geozoo.report.sweep_view import sweep_figure, sweep_markdown, sweep_values
     from geozoo.ssl.downstream.bench import located, open_bench
     from geozoo.ssl.downstream.experiment import load_labels_experiment
     from geozoo.ssl.downstream.sweep import begin_sweep, plan_rows, read_rows
-    from geozoo.store import open_location, refuse_unsafe_endpoint
 
     if local and address:
         raise InputError(f"--local and --address {address} exclude each other: give one.")
@@ -60,8 +60,7 @@ def sweep(
         raise InputError(f"{to!r} is visible to one process only: add --local, or sweep to a folder or s3:// URL.")
     chosen = located(load_labels_experiment(experiment, overrides or ()))
     bench = open_bench(chosen)
-    location = open_location(to)
-    refuse_unsafe_endpoint(location)
+    location = open_results(to)
     rows, planned = begin_sweep(bench, location.url), plan_rows(chosen)
     console().print(f"sweep {chosen.name}: {len(planned) - len(rows)} of {len(planned)} rows done, at {location.url}")
     with step_progress() as on_step:
