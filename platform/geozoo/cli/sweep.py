@@ -23,6 +23,7 @@ Examples:
   geozoo sweep experiments/ssl/eurosat_labels.yaml --set chips=eurosat-chips --set model=simclr --to labels
   geozoo sweep my_labels.yaml --set chips=s3://bucket/chips --set model=simclr --to labels --figure labels.svg
   geozoo sweep experiments/ssl/onlysen1.yaml --set chips=dfc2020-chips --to onlysen1 --address auto
+  geozoo sweep experiments/ssl/onlysen1.yaml --set chips=dfc2020-chips --to onlysen1 --keep best
 """
 
 
@@ -60,7 +61,7 @@ def sweep(
         raise InputError(f"{to!r} is visible to one process only: add --local, or sweep to a folder or s3:// URL.")
     chosen = located(load_labels_experiment(experiment, overrides or ()))
     bench = open_bench(chosen)
-    location = open_results(to)
+    location, kept = open_results(to), open_results(keep) if keep else None
     rows, planned = begin_sweep(bench, location.url), plan_rows(chosen)
     console().print(f"sweep {chosen.name}: {len(planned) - len(rows)} of {len(planned)} rows done, at {location.url}")
     with step_progress() as on_step:
@@ -70,11 +71,11 @@ def sweep(
     results = [one for one in read_rows(location.url) if one.row.id in wanted]
     if figure:
         sweep_figure(results, figure, chosen.title or chosen.name)
-    if keep:
+    if kept:
         from geozoo.ssl.downstream.predictor import keep_best
 
-        card = keep_best(bench, results, open_location(keep))
-        console().print(f"kept the network of row {card.row.id} at {open_location(keep).url}")
+        card = keep_best(bench, results, kept)
+        console().print(f"kept the network of row {card.row.id} at {kept.url}")
     about = {
         "experiment": chosen.name,
         "task": chosen.task,
