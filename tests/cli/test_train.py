@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from geozoo.cli.results import open_results
 from geozoo.errors import InputError
 from geozoo.hyper.trained import open_model
 from tests.support.commands import Outcome, geozoo
@@ -82,6 +83,23 @@ def test_settings_that_do_not_fit(zoo: str, tmp_path: Path, arguments: list[str]
 def test_a_loss_that_is_not_finite(zoo: str, tmp_path: Path) -> None:
     outcome = train(tmp_path, zoo, optimizer={"name": "sgd", "lr": 1e30}, loss={"contrast": 0.0})
     assert "the training loss of epoch 1 is" in refusal(outcome, code=1)
+
+
+@pytest.mark.parametrize("header", ["zoo.json", "chips.json"])
+def test_results_do_not_mix_with_a_zoo_or_chips(zoo: str, tmp_path: Path, header: str) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / header).write_text("{}")
+    file = write_experiment(tmp_path, zoo, search={"axes": AXES})
+    complaints = [
+        refusal(geozoo("train", file, "--to", place, "--local")),
+        refusal(geozoo("tune", file, "--to", place)),
+    ]
+    with pytest.raises(InputError) as refused:
+        open_results(str(place))
+    for complaint in (*complaints, str(refused.value)):
+        assert f"place holds a {'zoo' if header == 'zoo.json' else 'chip store'} ({header}): give a folder" in complaint
+    assert [path.name for path in place.iterdir()] == [header]
 
 
 @pytest.mark.parametrize("command", ["train", "tune"])

@@ -1,4 +1,4 @@
-"""Every experiment of the repository loads, and trains three steps on a simulated zoo of its architecture."""
+"""Every experiment on weights loads, and trains three steps on a simulated zoo of its architecture."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from geozoo.training.loop import Batch, Source
 
-EXPERIMENTS = sorted((REPOSITORY / "experiments").rglob("*.yaml"))
+EXPERIMENTS = sorted((REPOSITORY / "experiments" / "hyper").rglob("*.yaml"))
 STEPS = 3
 """At least so many of the optimiser."""
 

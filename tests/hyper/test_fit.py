@@ -19,6 +19,8 @@ from tests.support.workers import on_workers
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from geozoo.hyper.experiment import HyperExperiment
+
 TIMING = ("seconds", "data_wait")
 DROPOUT = {**TREE["model"], "dropout": 0.2}
 FLOAT64 = {"epochs": 1, "batch_size": 19, "precision": "float64"}
@@ -114,6 +116,68 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_a_sentence(digits_zoo: str)
     chosen = experiment(digits_zoo, optimizer={"name": "sgd", "lr": 1e30}, loss={"contrast": 0.0})
     with pytest.raises(TrainingError, match=r"the training loss of epoch 1 is (nan|inf): lower optimizer.lr"):
         train_model(prepare(chosen, World()), World(), open_location("memory://diverging"))
+
+
+def test_a_behavioural_term_needs_whole_networks(digits_zoo: str) -> None:
+    """The network has 48 tokens: windows of 16 leave two thirds of what is decoded at zero."""
+    asked = {"model": SANE, "loss": {"behaviour": {"weight": 0.5, "images": 8}}}
+    chosen = experiment(digits_zoo, **asked)
+    for begin in (check, lambda chosen: prepare(chosen, World())):
+        with pytest.raises(InputError, match=r"loss\.behaviour runs decoded networks, .* raise model\.window"):
+            begin(chosen)
+    whole = experiment(digits_zoo, **{**asked, "model": {**SANE, "window": 48}})
+    check(whole)
+    prepared = prepare(whole, World())
+    assert not prepared.system.codec.model.trains_on_windows()
+
+
+def test_members_of_the_split_are_trained_and_validated_on(digits_zoo: str) -> None:
+    prepared = prepare(experiment(digits_zoo), World())
+    members = open_zoo(digits_zoo).members["member"]
+    for part, (states,) in (("train", prepared.train), ("validation", prepared.validation)):
+        assert set(states.selection.members) == {member for member in members if split_of(member) == part}
+    (validated,) = prepared.job.validation.sources  # type: ignore[union-attr]
+    assert validated is prepared.validation[0]
+
+
+def terms_of(chosen: HyperExperiment, *, training: bool) -> dict[str, float]:
+    """The terms of the first validation batch, for the weights that training starts from."""
+    prepared = prepare(chosen, World())
+    batch = next(prepared.job.validation.epoch(0))  # type: ignore[union-attr]
+    prepared.system.train(training)
+    with torch.no_grad():
+        terms = prepared.system(batch, RowDraws.of(torch.Generator().manual_seed(0), batch.total))
+    return {name: float(term) for name, term in terms.items()}
+
+
+def test_validation_views_are_permuted_and_nothing_else(digits_zoo: str) -> None:
+    plain = {"permute": True, "target": "clean"}
+    noisy = {**plain, "erase": 0.9, "add_noise": 1.0, "scale_noise": 1.0}
+    for training in (False, True):
+        quiet, disturbed = (
+            terms_of(experiment(digits_zoo, augmentation=one), training=training) for one in (plain, noisy)
+        )
+        assert (quiet == disturbed) == (not training)
+
+
+@pytest.mark.parametrize("target", ["view", "clean"])
+def test_the_target_is_the_view_or_the_clean_state(digits_zoo: str, target: str) -> None:
+    chosen = experiment(
+        digits_zoo,
+        augmentation={"permute": False, "add_noise": 0.5, "target": target},
+        loss={"contrast": 0.0, "structure": "plain"},
+    )
+    prepared = prepare(chosen, World())
+    batch = next(iter(prepared.job.train.epoch(0)))
+    passed: list[tuple[torch.Tensor, torch.Tensor]] = []
+    prepared.system.codec.model.register_forward_hook(
+        lambda model, seen, made: passed.append((seen[0], made.predicted))
+    )
+    terms = prepared.system.train()(batch, RowDraws.of(torch.Generator().manual_seed(0), batch.total))
+    ((view, predicted),) = passed
+    assert (view - batch.weights).std() == pytest.approx(0.5, rel=0.05)
+    wanted = view if target == "view" else batch.weights
+    torch.testing.assert_close(terms["structure"], (predicted - wanted).square().mean())
 
 
 def test_an_experiment_without_a_zoo_says_how_to_name_one(digits_zoo: str) -> None:

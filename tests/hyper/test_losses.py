@@ -146,6 +146,18 @@ def test_gradients_of_the_reconstruction_losses_are_right(weights: tuple[Tensor,
         assert torch.autograd.gradcheck(loss, leaf)
 
 
+def test_the_statistics_of_a_batch_carry_no_gradient(weights: tuple[Tensor, Tensor, Tensor]) -> None:
+    """The gradient for the target is that of a loss whose scales are plain numbers."""
+    predicted, target, mask = weights
+    layers, leaf, again = layer_numbers(CNN_S), target.clone().requires_grad_(), target.clone().requires_grad_()
+    batch_normalised(predicted, leaf, layers, mask).backward()
+    scales = torch.empty(2464, dtype=torch.float64)
+    for span in SPANS:
+        scales[span] = target[:, span][mask[:, span]].std(correction=0) + 1e-4
+    ((predicted - again) / scales)[mask].square().mean().backward()
+    torch.testing.assert_close(leaf.grad, again.grad)
+
+
 def test_nt_xent_equals_the_library_with_its_gradient() -> None:
     pairs = 7
     ours, theirs = (normal(2 * pairs, 5).requires_grad_() for _ in range(2))

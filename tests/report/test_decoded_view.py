@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
+import pytest
 from rich.console import Console
 
 from geozoo.hyper.decoding.decoded_scores import DecodedScores
 from geozoo.hyper.probing.scores import Score
-from geozoo.report.decoded_view import COLUMNS, caption, markdown_table, table_lines, terminal_table
+from geozoo.report.decoded_view import COLUMNS, caption, layers_tables, markdown_table, table_lines, terminal_tables
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 GOOD = DecodedScores(
     r2=0.8712,
@@ -84,12 +89,42 @@ def test_markdown_has_a_row_for_each_decoder_and_bold_winners() -> None:
     assert "| **98.0% (98.0% to 98.0%)** |" in lines[3]
 
 
-def test_the_terminal_shows_the_same_with_what_it_means() -> None:
-    console = Console(width=220, record=True, file=None, quiet=False, force_terminal=False)
+def printed(tables: list[Table], width: int) -> str:
+    console = Console(width=width, force_terminal=False)
     with console.capture() as captured:
-        console.print(terminal_table({"decoder": [GOOD], "one for all": [CONSTANT]}))
-    text = captured.get()
-    assert "91.2% 90.0% to 92.0%" in text
+        console.print(*tables, sep="\n")
+    return captured.get()
+
+
+def test_the_terminal_shows_the_same() -> None:
+    lines = printed(terminal_tables({"decoder": [GOOD], "one for all": [CONSTANT]}, 220), 220).splitlines()
+    row = next(number for number, line in enumerate(lines) if "91.2%" in line)
+    assert "90.0% to 92.0%" in lines[row + 1]
+
+
+def test_the_caption_says_what_the_numbers_mean() -> None:
+    text = caption({"decoder": [GOOD], "one for all": [CONSTANT]})
     assert "1,200 held-out states, 2,000 images" in text
     assert "The originals have an accuracy of 96.7%." in text
     assert "1% by chance" in text
+
+
+@pytest.mark.parametrize("width", [80, 100, 160, 300])
+def test_no_number_and_no_word_is_broken_however_narrow_the_terminal(width: int) -> None:
+    scores = replace(
+        GOOD, r2_by_tensor={f"module_list.{n}.{kind}": 0.25 for n in range(6) for kind in ("weight", "bias")}
+    )
+    decoders = {"mnist_small_behaviour": [scores], "mnist_small_behaviour: mean embedding": [scores]}
+    tables, layers = terminal_tables(decoders, width), layers_tables(decoders, width)
+    for one in (tables, layers):
+        text = printed(one, width)
+        assert max(map(len, text.splitlines())) <= width
+        assert "…" not in text
+        assert text.count("mnist_small_behaviour:") == len(one)
+    text = printed(tables, width)
+    for column in COLUMNS:
+        assert all(word in text for word in column.title.split())
+    for interval in ("90.0% to 92.0%", "40.0% to 60.0%", "94.0% to 96.0%", "80.0% to 93.0%", "97.0% to 100.0%"):
+        assert text.count(interval) == 2
+    assert printed(layers, width).count("0.25") == 24
+    assert (len(tables) == 1) == (width >= 160)

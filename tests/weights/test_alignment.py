@@ -132,6 +132,18 @@ def test_running_statistics_move_along_but_do_not_count() -> None:
     torch.testing.assert_close(logits_of(module, aligned, images), logits_of(module, state, images))
 
 
+def test_running_statistics_cannot_keep_weights_from_their_places() -> None:
+    """A permuted state whose running statistics stand, large, where the reference has them: moving back costs them."""
+    reference = states(RESNET, 1)
+    statistics = learned(RESNET) == 0
+    reference[:, statistics] *= 1e3
+    drawn = draw_permutations(RESNET, 20, torch.Generator().manual_seed(1))
+    moved = permute(reference.expand(20, -1), RESNET, drawn)
+    moved[:, statistics] = reference[:, statistics]
+    aligned = align(moved, reference[0], RESNET)
+    assert torch.equal(aligned[:, ~statistics], reference[:, ~statistics].expand(20, -1))
+
+
 def test_states_do_not_depend_on_their_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     weights, reference = states(CNN_S, 23), states(CNN_S, 1, seed=5)[0]
     whole = align(weights, reference, CNN_S)

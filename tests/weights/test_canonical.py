@@ -122,6 +122,22 @@ def test_units_of_one_norm_have_one_order_too(name: str, tie) -> None:
         assert torch.equal(canonical(shuffled(weights, symmetry, seed), symmetry), form)
 
 
+def test_norms_do_not_depend_on_the_order_of_other_groups_by_rounding() -> None:
+    """All filters of the second layer hold the same 200 weights in other places: one norm, whatever is summed first."""
+    weights = states(CNN_S, 8)
+    second, bias = (
+        next(slot for slot in CNN_S.layout if slot.name == f"module_list.3.{of}") for of in ("weight", "bias")
+    )
+    filters = weights[:, second.span].unflatten(1, (second.shape[0], -1))
+    generator = torch.Generator().manual_seed(3)
+    for number in range(1, second.shape[0]):
+        filters[:, number] = filters[:, 0][:, torch.randperm(filters.shape[2], generator=generator)]
+    weights[:, bias.span] = weights[:, bias.span][:, :1]
+    form = canonical(weights, CNN_S)
+    for seed in range(5):
+        assert torch.equal(canonical(shuffled(weights, CNN_S, seed), CNN_S), form)
+
+
 def test_ties_are_settled_lexicographically() -> None:
     """Two units of one norm, written out: the one with the smaller first weight comes first."""
     symmetry = SYMMETRIES["tetris_mlp"]

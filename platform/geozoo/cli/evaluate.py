@@ -27,7 +27,7 @@ def evaluate(
     from geozoo.cli.steps import step_progress
     from geozoo.hyper.decoding.evaluate import evaluate_models
     from geozoo.hyper.trained import open_model
-    from geozoo.report.decoded_view import caption, layers_markdown, layers_table, markdown_table, terminal_table
+    from geozoo.report.decoded_view import caption, layers_markdown, layers_tables, markdown_table, terminal_tables
     from geozoo.store import open_zoo
 
     trained, opened = [open_model(url) for url in models], open_zoo(zoo)
@@ -49,8 +49,8 @@ def evaluate(
 
             console = Console(highlight=False, markup=False)
             console.print(title)
-            console.print(terminal_table(table.decoders))
-            console.print(layers_table(table.decoders))
+            scores, layers = (view(table.decoders, console.width) for view in (terminal_tables, layers_tables))
+            console.print(*scores, caption(table.decoders), *layers, sep="\n")
 
 
 evaluate.__doc__ = f"{evaluate.__doc__}\n{EXAMPLES}"

@@ -22,7 +22,8 @@ Examples:
 \b
   geozoo sweep experiments/ssl/eurosat_labels.yaml --set chips=eurosat-chips --set model=simclr --to labels
   geozoo sweep my_labels.yaml --set chips=s3://bucket/chips --set model=simclr --to labels --figure labels.svg
-  geozoo sweep experiments/ssl/dfc2020_onlysen1.yaml --set chips=dfc --to onlysen1 --address auto
+  geozoo sweep experiments/ssl/onlysen1.yaml --set chips=dfc2020-chips --to onlysen1 --address auto
+  geozoo sweep experiments/ssl/onlysen1.yaml --set chips=dfc2020-chips --to onlysen1 --keep best
 """
 
 
@@ -38,17 +39,21 @@ def sweep(
         str | None, typer.Option(help="Use a running Ray cluster: auto, or host:port. Default: one on this machine.")
     ] = None,
     figure: Annotated[str | None, typer.Option(metavar="FILE", help="Draw the curves to an .svg or .png file.")] = None,
+    keep: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Write the network of the row with the best validation score, for eo map."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> None:
     """Learn from fractions of the labels in several ways, and print what each is worth."""
     from geozoo.cli.progress import console
+    from geozoo.cli.results import open_results
     from geozoo.cli.steps import step_progress
     from geozoo.errors import InputError
     from geozoo.report.sweep_view import sweep_figure, sweep_markdown, sweep_values
     from geozoo.ssl.downstream.bench import located, open_bench
     from geozoo.ssl.downstream.experiment import load_labels_experiment
     from geozoo.ssl.downstream.sweep import begin_sweep, plan_rows, read_rows
-    from geozoo.store import open_location, refuse_unsafe_endpoint
 
     if local and address:
         raise InputError(f"--local and --address {address} exclude each other: give one.")
@@ -56,8 +61,7 @@ def sweep(
         raise InputError(f"{to!r} is visible to one process only: add --local, or sweep to a folder or s3:// URL.")
     chosen = located(load_labels_experiment(experiment, overrides or ()))
     bench = open_bench(chosen)
-    location = open_location(to)
-    refuse_unsafe_endpoint(location)
+    location, kept = open_results(to), open_results(keep) if keep else None
     rows, planned = begin_sweep(bench, location.url), plan_rows(chosen)
     console().print(f"sweep {chosen.name}: {len(planned) - len(rows)} of {len(planned)} rows done, at {location.url}")
     with step_progress() as on_step:
@@ -67,7 +71,19 @@ def sweep(
     results = [one for one in read_rows(location.url) if one.row.id in wanted]
     if figure:
         sweep_figure(results, figure, chosen.title or chosen.name)
-    typer.echo(json_module.dumps(sweep_values(results)) if json else sweep_markdown(results))
+    if kept:
+        from geozoo.ssl.downstream.predictor import keep_best
+
+        card = keep_best(bench, results, kept)
+        console().print(f"kept the network of row {card.row.id} at {kept.url}")
+    about = {
+        "experiment": chosen.name,
+        "task": chosen.task,
+        "data": bench.chips.header.name,
+        "classes": bench.chips.header.classes,
+        "test_chips": len(bench.parts.test),
+    }
+    typer.echo(json_module.dumps({**about, **sweep_values(results)}) if json else sweep_markdown(results))
 
 
 sweep.__doc__ = f"{sweep.__doc__}\n{EXAMPLES}"

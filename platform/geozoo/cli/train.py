@@ -48,8 +48,8 @@ def train(
     """Train the model of an experiment, and write it where --to says."""
     from geozoo.cli.kinds import kind_of
     from geozoo.cli.progress import console, epoch_progress
+    from geozoo.cli.results import open_results
     from geozoo.errors import InputError
-    from geozoo.store import open_location, refuse_unsafe_endpoint
     from geozoo.training.curves import curves, run_folder
 
     if local and (address or workers > 1):
@@ -59,8 +59,7 @@ def train(
         raise InputError(f"{to!r} is visible to one process only: add --local, or train to a folder or s3:// URL.")
     kind = kind_of(experiment)
     chosen = kind.load(experiment, overrides or ())
-    location = open_location(to)
-    refuse_unsafe_endpoint(location)
+    location = open_results(to)
     folder = run_folder(chosen.name)
     started = time.monotonic()
     console().print(f"experiment {chosen.name}: {chosen.training.epochs} epochs at most, to {location.url}")

@@ -47,12 +47,12 @@ def tune(
 ) -> None:
     """Search the settings of an experiment; keep the model of the best trial."""
     from geozoo.cli.progress import console
+    from geozoo.cli.results import open_results
     from geozoo.errors import InputError
     from geozoo.hyper.experiment import load_experiment
     from geozoo.hyper.fit import check
     from geozoo.hyper.sources import located
     from geozoo.hyper.trials import begin_search, read_trials
-    from geozoo.store import open_location, refuse_unsafe_endpoint
 
     if to.startswith("memory://"):
         raise InputError(f"{to!r} is visible to one process only: search in a folder or an s3:// URL.")
@@ -62,8 +62,7 @@ def tune(
         raise InputError(
             f"experiment {chosen.name!r} has no search section: add one, as experiments/hyper/digits_search.yaml has."
         )
-    location = open_location(to)
-    refuse_unsafe_endpoint(location)
+    location = open_results(to)
     check(chosen)
     begin_search(location, chosen)
     started = time.monotonic()

@@ -21,6 +21,9 @@ _IGBP_TO_DFC = (0, 1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 6, 8, 9, 10)
 IGBP_RECODE = tuple(DFC_RECODE[code] for code in _IGBP_TO_DFC)
 """The same for codes of the IGBP land cover (1 to 17), merged to those of DFC2020 as the contest does."""
 
+MULTILABEL_SHARE = 0.1
+"""Share of the pixels from which a class is a label of its patch, after Schmitt and Wu, 2021 (arXiv:2104.00704)."""
+
 
 def recode_mask(codes: NDArray[Any], recode: Sequence[int] | None) -> NDArray[np.int64]:
     """Class numbers of an array of codes, `IGNORE` for a code that ``recode`` does not reach; codes stay without it."""
@@ -42,11 +45,8 @@ def majority_class(mask: NDArray[Any]) -> int:
     return int(classes[counts.argmax()]) if len(classes) else IGNORE
 
 
-def multilabels(mask: NDArray[Any], fraction: float = 0.1) -> tuple[int, ...]:
-    """Every class that covers at least ``fraction`` of all pixels, ignored ones among them, in rising order.
-
-    A tenth follows Schmitt and Wu, 2021 (arXiv:2104.00704).
-    """
+def multilabels(mask: NDArray[Any], fraction: float = MULTILABEL_SHARE) -> tuple[int, ...]:
+    """Every class that covers at least ``fraction`` of all pixels, ignored ones among them, in rising order."""
     classes, counts = np.unique(mask, return_counts=True)
     pairs = zip(classes.tolist(), counts.tolist(), strict=True)
     return tuple(int(label) for label, count in pairs if label != IGNORE and count >= fraction * mask.size)

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     States = np.ndarray[Any, np.dtype[np.float32]]
 
 
+def last_finite(zoo: Zoo, members: Sequence[str]) -> dict[str, int]:
+    """The last checkpoint of each member whose weights are finite, for members that have one."""
+    table = zoo.read_metrics(["finite"], None, list(members))
+    finite = table.loc[table["finite"].astype(bool)]
+    return {str(member): int(epoch) for member, epoch in finite.groupby("member")["epoch"].max().items()}
+
+
 @dataclass(frozen=True)
 class Alignment:
     """The order of units of some members: one row of every tensor of ``permutations`` for each id in ``rows``."""
@@ -32,9 +39,11 @@ class Alignment:
     def of(cls, zoo: Zoo, members: Sequence[str], symmetry: Symmetry, reference: States) -> Self:
         """Match the last state of every member with a reference ``[params]``, as SANE does (arXiv 2406.09997).
 
-        All states of a member get the permutation of its last one, so that its path stays what it was.
+        All states of a member get the permutation of its last one, so that its path stays what it was; of a member that
+        diverged the last that is finite counts.
         """
-        last = torch.from_numpy(zoo.states(list(members), zoo.checkpoints[-1]))
+        epochs = last_finite(zoo, members)
+        last = torch.from_numpy(zoo.states(list(members), [epochs[member] for member in members]))
         permutations = matching_permutations(last, torch.from_numpy(reference), symmetry)
         return cls(symmetry, permutations, {member: row for row, member in enumerate(members)})
 

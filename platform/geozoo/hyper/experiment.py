@@ -34,8 +34,8 @@ class StatesSettings(Frozen):
     ``seed`` where seeds are used again in other cells, or ``cell`` (all members of equal hyper-parameters together).
     ``max_weight`` leaves out states with a larger weight, as the published data sets do. ``standardise`` subtracts the
     mean and divides by the standard deviation of each layer over the training states before the model sees a state.
-    ``align`` permutes the units of every member, by weight matching of its last state, to those of the first training
-    member, as SANE does.
+    ``align`` permutes the units of every member, by weight matching of its last finite state, to those of the first
+    training member that did not diverge, as SANE does.
     """
 
     checkpoints: Literal["every"] | tuple[int, ...] = "every"
@@ -65,7 +65,8 @@ class BehaviourSettings(Frozen):
 
     Its ``weight`` is taken from the structural term. ``kind`` compares logits by squared distance (``l2``), the
     original's answers by cross-entropy (``ce``), or softened probabilities (``distillation``). Each step shows
-    ``images`` query images, drawn from the training images of the zoo, to at most ``states`` states of the batch.
+    ``images`` query images, drawn from the training images of the zoo, to at most ``states`` states of the batch. It
+    needs a model that reconstructs whole networks: for ``sane`` a ``window`` of the whole sequence.
     """
 
     weight: Share

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from geozoo.errors import InputError
 from geozoo.hyper.networks import Networks
 from geozoo.hyper.query_images import QueryImages, images_of
 from geozoo.hyper.scale import measure_scale
@@ -20,6 +21,7 @@ from geozoo.training.draws import derived_seed
 from geozoo.training.loop import Job, best_epoch, fit
 
 if TYPE_CHECKING:
+    from geozoo.hyper.codec import Codec
     from geozoo.hyper.experiment import HyperExperiment
     from geozoo.store import Location, Zoo
     from geozoo.training.checkpoint import Checkpoint
@@ -44,13 +46,14 @@ def prepare(experiment: HyperExperiment, world: World) -> Prepared:
     The same experiment and zoos give the same start everywhere: weights are drawn from the seed.
 
     Raises:
-        InputError: no zoo is named, a part of the split is empty, or model and zoos do not fit.
+        InputError: no zoo is named, a part of the split is empty, model and zoos do not fit, or a behavioural term is
+            asked of a model that reconstructs windows.
         DataNotFoundError: a behavioural term needs the images of a zoo, which are not there.
     """
     settings = experiment.states
     zoos = open_zoos(experiment)
     torch.manual_seed(derived_seed(experiment.training.seed, "start"))
-    codec = empty_codec(experiment, [zoo.layout for zoo in zoos])
+    codec = _start(experiment, zoos)
     train, validation = [], []
     for number, zoo in enumerate(zoos):
         learned, held_out = select_part(zoo, "train", settings), select_part(zoo, "validation", settings)
@@ -83,7 +86,7 @@ def prepare(experiment: HyperExperiment, world: World) -> Prepared:
 def check(experiment: HyperExperiment) -> None:
     """Raise what `prepare` would of an experiment that cannot be trained, as far as tables and headers tell."""
     zoos = open_zoos(experiment)
-    empty_codec(experiment, [zoo.layout for zoo in zoos])
+    _start(experiment, zoos)
     for zoo in zoos:
         for part in ("train", "validation"):
             select_part(zoo, part, experiment.states)
@@ -107,6 +110,19 @@ def train_model(prepared: Prepared, world: World, location: Location, watch: Wat
     if world.is_first:
         save_model(location, _card(prepared, state), prepared.system.codec)
     return state
+
+
+def _start(experiment: HyperExperiment, zoos: list[Zoo]) -> Codec:
+    """The codec that training starts from; refused where the behavioural term would run networks of one window."""
+    codec = empty_codec(experiment, [zoo.layout for zoo in zoos])
+    for number, zoo in enumerate(zoos):
+        if experiment.loss.behaviour and codec.model.trains_on_windows(number):
+            raise InputError(
+                f"loss.behaviour runs decoded networks, but model {experiment.model.name!r} reconstructs one window of "
+                f"a network of zoo {zoo.header.name!r} at a time: raise model.window to its whole sequence, or leave "
+                "loss.behaviour out."
+            )
+    return codec
 
 
 def _query(zoo: Zoo, dtype: torch.dtype, world: World) -> Query:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geozoo.errors import InputError
-from geozoo.hyper.aligned import Alignment
+from geozoo.hyper.aligned import Alignment, last_finite
 from geozoo.hyper.splits import split_members
 from geozoo.hyper.stream import ZooStates
 from geozoo.store import open_location, open_zoo
@@ -82,8 +82,11 @@ def align_states(states: ZooStates, reference: np.ndarray) -> ZooStates:
 
 
 def reference_state(states: ZooStates) -> np.ndarray:
-    """The last state ``[params]`` of the first of these members."""
-    reference: np.ndarray = states.zoo.states(str(states.selection.members[0]), states.zoo.checkpoints[-1])[0]
+    """The last state ``[params]`` of the first of these members that did not diverge, or that went on longest."""
+    members = list(dict.fromkeys(states.selection.members.tolist()))
+    epochs = last_finite(states.zoo, members)
+    first = max(members, key=lambda member: epochs[member])
+    reference: np.ndarray = states.zoo.states(first, epochs[first])[0]
     return reference
 
 

@@ -113,6 +113,11 @@ class TrainedModel:
         with torch.no_grad():
             return np.asarray(self.codec.decode(mean, zoo)[0].cpu().numpy(), dtype=np.float32)
 
+    def latent_size(self, zoo: int = 0) -> int:
+        """How many numbers the latent of one network has."""
+        with torch.no_grad():
+            return self.codec.encode(self.codec.space(zoo).mean[None], zoo)[0].numel()
+
     def _apply(
         self, function: Callable[[Tensor], Tensor], weights: np.ndarray[Any, Any]
     ) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -12,10 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rich.table import Table
+    from rich.text import Text
 
     from geozoo.hyper.decoding.decoded_scores import DecodedScores, Spread
 
 NOTHING = "–"
+NAME_WIDTH = 24
+BORDERS = 3
+"""What rich puts around a cell: a space on either side and a line."""
 
 
 @dataclass(frozen=True)
@@ -98,19 +102,18 @@ def markdown_table(decoders: Mapping[str, Sequence[DecodedScores]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def terminal_table(decoders: Mapping[str, Sequence[DecodedScores]]) -> Table:
-    """The table for a terminal, winners bold, intervals dim."""
-    from rich.table import Table
+def terminal_tables(decoders: Mapping[str, Sequence[DecodedScores]], width: int) -> list[Table]:
+    """The scores in tables that fit a terminal of ``width`` characters: winners bold, intervals dim below them."""
     from rich.text import Text
 
-    table = Table("decoder", *(column.title for column in COLUMNS), caption=caption(decoders))
-    for name, cells in table_lines(decoders):
-        texts = [
-            Text.assemble((cell.value, "bold" if cell.best else ""), (f" {cell.interval}".rstrip(), "dim"))
+    rows = {
+        name: [
+            Text.assemble((cell.value, "bold" if cell.best else ""), (f"\n{cell.interval}".rstrip(), "dim"))
             for cell in cells
         ]
-        table.add_row(name, *texts)
-    return table
+        for name, cells in table_lines(decoders)
+    }
+    return _tables("decoder", [column.title for column in COLUMNS], rows, width)
 
 
 def layers_markdown(decoders: Mapping[str, Sequence[DecodedScores]]) -> str:
@@ -119,15 +122,51 @@ def layers_markdown(decoders: Mapping[str, Sequence[DecodedScores]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in [titles, ["---"] * len(titles), *rows])
 
 
-def layers_table(decoders: Mapping[str, Sequence[DecodedScores]]) -> Table:
-    """R2 of every tensor by decoder, for a terminal."""
-    from rich.table import Table
+def layers_tables(decoders: Mapping[str, Sequence[DecodedScores]], width: int) -> list[Table]:
+    """R2 of every tensor by decoder, in tables that fit a terminal of ``width`` characters."""
+    from rich.text import Text
 
     titles, rows = _layers(decoders)
-    table = Table(*titles)
-    for row in rows:
-        table.add_row(*row)
-    return table
+    cells = {name: [Text(value) for value in values] for name, *values in rows}
+    return _tables(titles[0], [title.replace(".", ".\n") for title in titles[1:]], cells, width)
+
+
+def _tables(corner: str, titles: Sequence[str], rows: Mapping[str, Sequence[Text]], width: int) -> list[Table]:
+    """One table, or several with the same first column where the columns do not fit beside each other.
+
+    Titles and the names of rows may break between words, cells at their own lines alone.
+    """
+    from rich.table import Table
+
+    first = max(_longest([corner, *" ".join(rows).split()]), min(NAME_WIDTH, _longest(list(rows))))
+    needed = [
+        _longest([*title.split(), *"\n".join(cells[place].plain for cells in rows.values()).split("\n")])
+        for place, title in enumerate(titles)
+    ]
+    tables: list[Table] = []
+    for group in _groups(needed, width - 1 - first - BORDERS):
+        table = Table()
+        table.add_column(corner, width=first)
+        for place in group:
+            table.add_column(titles[place], width=needed[place])
+        for name, cells in rows.items():
+            table.add_row(name, *(cells[place] for place in group))
+        tables.append(table)
+    return tables
+
+
+def _groups(needed: Sequence[int], room: int) -> list[list[int]]:
+    """Columns that are ``needed`` wide, in turn as many to a table as there is room for, at least one."""
+    groups: list[list[int]] = [[]]
+    for place in range(len(needed)):
+        if groups[-1] and sum(needed[one] + BORDERS for one in [*groups[-1], place]) > room:
+            groups.append([])
+        groups[-1].append(place)
+    return groups
+
+
+def _longest(words: Sequence[str]) -> int:
+    return max(map(len, words))
 
 
 def _layers(decoders: Mapping[str, Sequence[DecodedScores]]) -> tuple[list[str], list[list[str]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from geozoo.ssl.downstream.table import PRETRAINED, differences, tabulate
+from geozoo.ssl.downstream.table import PRETRAINED, Spread, differences, tabulate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,10 @@ def sweep_markdown(results: Sequence[RowResult]) -> str:
 
 
 def sweep_values(results: Sequence[RowResult]) -> dict[str, Any]:
-    """The same as plain values."""
+    """The same as plain values, with the spread over seeds of each class, their average and the overall score.
+
+    The score of a class is None where it does not occur.
+    """
     return {
         "cells": [
             {
@@ -55,6 +58,9 @@ def sweep_values(results: Sequence[RowResult]) -> dict[str, Any]:
                 "mean": cell.test.mean,
                 "std": cell.test.std,
                 "seeds": cell.test.count,
+                "overall": _spread([score.overall for score in cell.scores]),
+                "average": _spread([score.average for score in cell.scores]),
+                "per_class": [_spread(seeds) for seeds in zip(*(one.per_class for one in cell.scores), strict=True)],
             }
             for cell in tabulate(results)
         ],
@@ -93,6 +99,14 @@ def sweep_figure(results: Sequence[RowResult], path: str | Path, title: str) -> 
     axes.legend(fontsize=8)
     figure.savefig(path, metadata={"Date": None} if str(path).endswith(".svg") else None)
     plt.close(figure)
+
+
+def _spread(seeds: Sequence[float | None]) -> dict[str, float] | None:
+    known = [value for value in seeds if value is not None]
+    if not known:
+        return None
+    spread = Spread.of(known)
+    return {"mean": spread.mean, "std": spread.std}
 
 
 def _line(name: str, cells: Sequence[str]) -> str:

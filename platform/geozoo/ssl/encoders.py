@@ -25,6 +25,15 @@ class Encoder(nn.Module):
         """Features ``[n, dim, height, width]``."""
         raise NotImplementedError
 
+    @property
+    def stages(self) -> list[Any]:
+        """Of a Swin transformer its stages (``timm.models.swin_transformer.SwinTransformerStage``), else none."""
+        return []
+
+    def pyramid(self, pixels: Tensor) -> list[Tensor]:
+        """What a decoder reads, feature maps ``[n, width, height, width]`` from fine to coarse; the last is `maps`."""
+        return [self.maps(pixels)]
+
 
 class TimmEncoder(Encoder):
     """A network of timm without its classifier."""
@@ -60,6 +69,24 @@ class TimmEncoder(Encoder):
             name = network.default_cfg.get("architecture")
             raise NetworkError(f"encoder {name!r} keeps no feature map: choose a convolutional network or a Swin")
         return features if features.shape[1] == self.dim else features.permute(0, 3, 1, 2)
+
+    @property
+    def stages(self) -> list[Any]:
+        """Of a Swin transformer its stages, else none."""
+        from timm.models.swin_transformer import SwinTransformer
+
+        return list(self.network.layers) if isinstance(self.network, SwinTransformer) else []
+
+    def pyramid(self, pixels: Tensor) -> list[Tensor]:
+        """Of a Swin what every stage but the last reads, as Swin-Unet's skips, and `maps`; else `maps` alone."""
+        if not self.stages:
+            return [self.maps(pixels)]
+        read, features = [], self.network.patch_embed(pixels)
+        for stage in self.stages:
+            merged = stage.downsample(features)
+            read.append(merged)
+            features = stage.blocks(merged)
+        return [level.permute(0, 3, 1, 2) for level in (*read[:-1], self.network.norm(features))]
 
 
 class VggMaps(Encoder):

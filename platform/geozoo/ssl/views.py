@@ -80,6 +80,10 @@ class View(nn.Module):
         """Feature maps ``[n, dim, height, width]``."""
         return self.encoder.maps(self._seen(stacked))
 
+    def pyramid(self, stacked: Tensor) -> list[Tensor]:
+        """Feature maps ``[n, width, height, width]`` from fine to coarse, for a decoder."""
+        return self.encoder.pyramid(self._seen(stacked))
+
     def _seen(self, stacked: Tensor) -> Tensor:
         scaled: Tensor = self.scale(stacked)
         return scaled.contiguous(memory_format=torch.channels_last)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from geozoo.errors import InputError
+from geozoo.errors import DamagedZooError, InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,16 +53,24 @@ def save_checkpoint(location: Location, checkpoint: Checkpoint) -> None:
 def load_checkpoint(location: Location, identity: str, device: str = "cpu") -> Checkpoint | None:
     """The checkpoint at a location, or None.
 
-    Only tensors and plain values are read (``weights_only``): nothing is unpickled.
+    It is read by `torch.load` with ``weights_only=True``: an unpickler restricted to tensors and plain values, which
+    calls nothing that the file names.
 
     Raises:
         InputError: the run there was started with something else.
+        DamagedZooError: the file is truncated or no checkpoint.
     """
     try:
         data = location.read(CHECKPOINT_NAME)
     except FileNotFoundError:
         return None
-    checkpoint = Checkpoint(**torch.load(io.BytesIO(data), map_location=device, weights_only=True))
+    try:
+        checkpoint = Checkpoint(**torch.load(io.BytesIO(data), map_location=device, weights_only=True))
+    except Exception as error:  # what unpickling other bytes may raise is not bounded
+        raise DamagedZooError(
+            f"{CHECKPOINT_NAME} at {location.url} is damaged, no checkpoint can be read from it "
+            f"({type(error).__name__}): restore it, or remove it to train from the start."
+        ) from error
     if checkpoint.identity != identity:
         raise InputError(
             f"{location.url} holds a run of other settings or another zoo: "

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from geozoo.training.settings import OptimizerSettings, ScheduleSettings
 
 PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.3, 10
+MILESTONE_FACTOR = 0.1
 
 
 def make_optimizer(module: nn.Module, settings: OptimizerSettings) -> torch.optim.Optimizer:
@@ -49,6 +50,10 @@ class Schedule(Protocol):
         """Continue from such values."""
 
 
+def _plain(scheduler: lr_scheduler.LRScheduler) -> dict[str, Any]:
+    return {name: value for name, value in scheduler.state_dict().items() if not name.startswith("_")}
+
+
 class _EveryStep:
     """One of torch's schedules that moves with every step."""
 
@@ -62,10 +67,34 @@ class _EveryStep:
         return
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: value for name, value in self._scheduler.state_dict().items() if not name.startswith("_")}
+        return _plain(self._scheduler)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._scheduler.load_state_dict(state)
+
+
+class _EveryEpoch:
+    """One of torch's schedules that moves with every epoch after the first ``begin``."""
+
+    def __init__(self, scheduler: lr_scheduler.LRScheduler, begin: int = 0) -> None:
+        self._scheduler = scheduler
+        self._begin = begin
+        self._epochs = 0
+
+    def after_step(self) -> None:
+        return
+
+    def after_epoch(self, training_loss: float) -> None:
+        self._epochs += 1
+        if self._epochs > self._begin:
+            self._scheduler.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": self._epochs, "scheduler": _plain(self._scheduler)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._epochs = state["epochs"]
+        self._scheduler.load_state_dict(state["scheduler"])
 
 
 class _Plateau:
@@ -107,4 +136,9 @@ def make_schedule(optimizer: torch.optim.Optimizer, settings: ScheduleSettings, 
         return _EveryStep(
             lr_scheduler.LambdaLR(optimizer, partial(_cosine, settings.warmup, settings.floor, total_steps))
         )
+    if settings.name == "milestones":
+        return _EveryEpoch(lr_scheduler.MultiStepLR(optimizer, settings.milestones, gamma=MILESTONE_FACTOR))
+    if settings.name == "epoch_cosine":
+        assert settings.t_max is not None
+        return _EveryEpoch(lr_scheduler.CosineAnnealingLR(optimizer, settings.t_max), settings.begin)
     return _EveryStep(lr_scheduler.ConstantLR(optimizer, factor=1.0, total_iters=0))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
 
 from geozoo.recipe.space import Count, Fraction, Frozen, NonNegative, Positive, Seed
 
@@ -27,11 +29,26 @@ class ScheduleSettings(Frozen):
     every batch; ``plateau`` multiplies by 0.3 where the training loss has not improved for 10 epochs
     (`ReduceLROnPlateau`); ``cosine`` rises linearly over the share ``warmup`` of all steps and then falls along half
     a cosine to ``floor`` times the rate, stepped after every batch.
+
+    Two move once an epoch, as published runs do: ``milestones`` multiplies by 0.1 after each of so many epochs
+    (`MultiStepLR`); ``epoch_cosine`` is `CosineAnnealingLR` with ``t_max`` epochs to 0, which starts to move after
+    ``begin`` epochs.
     """
 
-    name: Literal["constant", "onecycle", "plateau", "cosine"] = "constant"
+    name: Literal["constant", "onecycle", "plateau", "cosine", "milestones", "epoch_cosine"] = "constant"
     warmup: Fraction = 0.0
     floor: Fraction = 0.0
+    milestones: tuple[Count, ...] = ()
+    t_max: Count | None = None
+    begin: Annotated[int, Field(ge=0, strict=True)] = 0
+
+    @model_validator(mode="after")
+    def _says_when(self) -> ScheduleSettings:
+        if (self.name == "milestones") != bool(self.milestones):
+            raise ValueError("the schedule milestones, and no other, lists milestones: for example [100]")
+        if (self.name == "epoch_cosine") != (self.t_max is not None):
+            raise ValueError("the schedule epoch_cosine, and no other, has a t_max: the epochs from the rate to 0")
+        return self
 
 
 class TrainingSettings(Frozen):

@@ -152,7 +152,11 @@ def test_a_model_that_saw_held_out_members_is_refused(tmp_path):
         return FakeEncoder(zoo.layout, lambda weights: weights[:, :5], frozenset(members), by)
 
     asked = {"features": ["embedding"], "targets": ["lr"]}
-    assert probe(zoo, encoder=encoder(ids[part == "train"]), **asked).rows
+    table = probe(zoo, encoder=encoder(ids[part == "train"]), **asked)
+    assert table.rows
+    assert not table.notes
+    (note,) = probe(zoo, encoder=encoder(["a member of another zoo"]), **asked).notes
+    assert note.startswith("The model was trained on no member of zoo 'simulated'")
     for held_out in PARTS[1:]:
         seen = ids[part == held_out][:2]
         with pytest.raises(

@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import r2_score
+from sklearn.metrics import mean_squared_error, r2_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from threadpoolctl import threadpool_limits
 
 from geozoo.hyper.probing import perceptron
 from geozoo.hyper.probing.fitting import Features, standardise
 from geozoo.hyper.probing.perceptron import MAX_TRAIN_STATES
 from geozoo.hyper.probing.readouts import READOUTS
-from geozoo.hyper.probing.ridge import RIDGE_LAMBDAS
+from geozoo.hyper.probing.ridge import RIDGE_LAMBDAS, SCALED_LAMBDAS
 from geozoo.hyper.probing.trees import associated_columns
 
 RIDGE, SCALED_RIDGE, TREES, MLP, SOFTMAX, TREE_CLASSES, MLP_CLASSES = (readout.prepare for readout in READOUTS)
@@ -31,6 +31,7 @@ def test_the_grid_is_the_published_one():
     assert len(RIDGE_LAMBDAS) == 17
     assert RIDGE_LAMBDAS[:4] == (1e3, 3e2, 1e2, 3e1)
     assert RIDGE_LAMBDAS[-2:] == (3e-5, 1e-5)
+    assert (max(SCALED_LAMBDAS), min(SCALED_LAMBDAS), len(set(SCALED_LAMBDAS))) == (1e6, 1e-5, 23)
 
 
 @pytest.mark.parametrize(("states", "columns"), [(60, 7), (30, 90)], ids=["primal", "dual"])
@@ -51,21 +52,39 @@ def test_ridge_equals_scikit_learn_on_augmented_features(states, columns):
     np.testing.assert_allclose(found.validation, models[best].predict(augmented[1]), rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.parametrize("extreme", [False, True], ids=["as they are", "cut"])
 @pytest.mark.parametrize(("states", "columns"), [(60, 7), (30, 90)], ids=["primal", "dual"])
-def test_scaled_ridge_equals_a_pipeline_of_scikit_learn(states, columns):
+def test_scaled_ridge_equals_a_pipeline_of_scikit_learn(states, columns, extreme):
     data = features(states, columns)
     data.train[:, 1] = 3.0
     y, y_validation = (
         50 + part @ np.linspace(-1, 1, columns) + np.random.default_rng(1).normal(0, 3, len(part))
         for part in (data.train, data.validation)
     )
+    if extreme:  # their targets are as moderate as all others
+        data.validation[:2] *= 1e3
+        data.test[:2] *= 1e3
     found = SCALED_RIDGE(data, 0)(y, y_validation)
 
-    models = [make_pipeline(StandardScaler(), Ridge(alpha=alpha)).fit(data.train, y) for alpha in RIDGE_LAMBDAS]
-    best = int(np.argmax([r2_score(y_validation, model.predict(data.validation)) for model in models]))
-    assert found.choice == f"lambda {RIDGE_LAMBDAS[best]:g}"
-    np.testing.assert_allclose(found.test, models[best].predict(data.test), rtol=1e-7, atol=1e-7)
-    np.testing.assert_allclose(found.validation, models[best].predict(data.validation), rtol=1e-7, atol=1e-7)
+    candidates = []
+    for words, cut in (("", np.inf), (", cut at 3", 3.0)):
+        clip = FunctionTransformer(np.clip, kw_args={"a_min": -cut, "a_max": cut})
+        for alpha in SCALED_LAMBDAS:
+            model = make_pipeline(StandardScaler(), clip, Ridge(alpha=alpha)).fit(data.train, y)
+            error = mean_squared_error(y_validation, model.predict(data.validation))
+            candidates.append((error, f"lambda {alpha:g}{words}", model))
+    _, choice, model = min(candidates, key=lambda candidate: candidate[0])
+    assert found.choice == choice
+    assert choice.endswith("cut at 3") == extreme
+    np.testing.assert_allclose(found.test, model.predict(data.test), rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(found.validation, model.predict(data.validation), rtol=1e-7, atol=1e-7)
+
+
+def test_many_standardised_columns_of_noise_are_penalised_away():
+    """Beyond the published largest lambda: more columns than states, none of which knows the target."""
+    data = features(400, 3000)
+    y, y_validation = (np.random.default_rng(1).normal(size=len(part)) for part in (data.train, data.validation))
+    assert float(SCALED_RIDGE(data, 0)(y, y_validation).choice.split()[1].rstrip(",")) > max(RIDGE_LAMBDAS)
 
 
 def test_scaling_is_learnt_from_training_states_alone():

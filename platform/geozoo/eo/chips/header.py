@@ -36,6 +36,7 @@ class ChipHeader(BaseModel):
         part: chips that are written together.
         arrays: by modality.
         onto: the grid of all chips, None where each tile keeps that of its first raster.
+        labels_of: whose the labels of a chip are: its tile's, or those of its own mask where tiles have none.
         plan_sha256: of the plan; see `geozoo.eo.chips.plan.digest_plan`.
     """
 
@@ -50,6 +51,7 @@ class ChipHeader(BaseModel):
     part: int
     arrays: dict[str, ChipArray]
     onto: Onto | None = None
+    labels_of: Literal["tile", "mask"] = "tile"
     plan_sha256: str
 
     @property

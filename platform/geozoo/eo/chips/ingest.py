@@ -12,7 +12,7 @@ import numpy as np
 from geozoo.eo.chips.cut import cut_strip
 from geozoo.eo.chips.footprint import GEO_METADATA
 from geozoo.eo.chips.header import ARRAYS, HEADER_NAME, INDEX_NAME, ChipHeader, Onto, part_name
-from geozoo.eo.chips.plan import choose_bands, design_arrays, digest_plan, plan_chips
+from geozoo.eo.chips.plan import MASK, choose_bands, design_arrays, digest_plan, plan_chips
 from geozoo.errors import InputError
 from geozoo.store import open_location
 
@@ -81,6 +81,7 @@ def begin_ingest(
         part=next(iter(arrays.values())).part,
         arrays=arrays,
         onto=onto,
+        labels_of="mask" if MASK in arrays and not any(tile.labels for tile in collection.tiles) else "tile",
         plan_sha256=digest_plan(collection, table, arrays.values(), onto),
     )
     location = open_location(url)

@@ -1,8 +1,9 @@
 """How good decoded networks are: in weights, in what they answer, and as individuals.
 
 High agreement alone says little: two good networks agree because both are right, and one good network for everybody
-does well. So every figure stands beside that of trivial decoders, and three of them cannot be had without telling
-networks apart: agreement on images that the original gets wrong, identification, and diversity.
+does well. So every figure stands beside that of trivial decoders, which know nothing of the original. Telling networks
+apart is what identification measures, and it alone: networks that err alike agree where the original is wrong, and
+networks that guess are diverse.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ import numpy as np
 
 from geozoo.errors import InputError
 from geozoo.hyper.decoding.decoded import DecodedEvaluation, HeldOut, Training
+from geozoo.hyper.decoding.principal import through_components
+from geozoo.hyper.decoding.titles import model_titles
 from geozoo.hyper.networks import Networks, activation_codes
 from geozoo.hyper.query_images import QueryImages, images_of
 from geozoo.hyper.sources import align_states, keep_states, select_part
@@ -45,29 +47,35 @@ def evaluate_models(
 ) -> list[Decoded]:
     """Decode held-out members with each model, and score what comes out, at the last epoch and at all learned ones.
 
-    At most 150 test members are decoded. Models of one experiment that differ in their seed alone are one decoder. The
-    images are test images that no model was asked about in training. R2 compares with the states in the order of units
-    that the model learned them in.
+    At most 150 test members are decoded. Models of one experiment that differ in their seed alone are one decoder; all
+    others are told apart (`geozoo.hyper.decoding.titles`). Beside them stand trivial decoders and as many principal
+    components as a latent has numbers, of the states that the first such model learned from. The images are test images
+    that no model was asked about in training. R2 compares with the states in the order of units that the model learned
+    them in.
 
     Raises:
         InputError: a model was trained on another network, or no member is held out.
         DataNotFoundError: the images of the zoo are not there.
     """
     report = progress or (lambda *_: None)
+    places = [model.zoo_of(zoo.layout) for model in models]
     images = QueryImages.of(images_of(zoo))
+    titles = model_titles([model.card for model in models])
     tables: dict[str, dict[str, list[DecodedScores]]] = {"final": {}, "all": {}}
-    for number, model in enumerate(models):
-        report(f"decoding with {model.name}", number, len(models))
-        place = model.zoo_of(zoo.layout)
+    for number, (model, place, title) in enumerate(zip(models, places, titles, strict=True)):
+        report(f"decoding with {title}", number, len(models))
         held_out, learned = (_states(model, zoo, place, part) for part in ("test", "train"))
+        train = learned.read(_some(learned, seed))
+        mean, components = model.decode_mean(train, place), model.latent_size(place)
         for epochs, decoders in tables.items():
             chosen = held_out if epochs == "all" else _last(held_out)
             evaluation = _evaluation(zoo, chosen, learned, images, seed)
             weights = evaluation.held_out.weights
-            mean = model.decode_mean(learned.read(_some(learned, seed)), place)
-            decoders.setdefault(model.name, []).append(evaluation.score(model.reconstruct(weights, place)))
+            decoders.setdefault(title, []).append(evaluation.score(model.reconstruct(weights, place)))
             baselines = evaluation.baselines(mean)
-            decoders.setdefault(f"{model.name}: mean embedding", []).append(baselines.pop("decoded mean embedding"))
+            decoders.setdefault(f"{title}: mean embedding", []).append(baselines.pop("decoded mean embedding"))
+            if (compressed := f"{components} principal components") not in decoders:
+                decoders[compressed] = [evaluation.score(through_components(train, weights, components, seed))]
             if number == 0:
                 decoders |= {name: [scores] for name, scores in baselines.items()}
     report("decoding", len(models), len(models))

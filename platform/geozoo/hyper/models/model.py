@@ -55,6 +55,11 @@ class HyperModel(nn.Module):
     def embed(self, latent: Tensor) -> Tensor:
         """What probes and maps use of a latent representation: ``[n, ...]`` to ``[n, k]``."""
 
+    def trains_on_windows(self, zoo: int = 0) -> bool:
+        """Whether a training pass reconstructs a part of the weights only, of networks of this zoo."""
+        del zoo
+        return False
+
     @abstractmethod
     def forward(self, weights: Tensor, zoo: int = 0, generator: torch.Generator | None = None) -> Reconstruction:
         """Encode and decode weights ``[n, params]``; a model that trains on windows draws one from ``generator``."""

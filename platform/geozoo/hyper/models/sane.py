@@ -86,10 +86,14 @@ class Sane(HyperModel):
         """The mean over the tokens: ``[n, tokens, latent]`` to ``[n, latent]``."""
         return latent.mean(1)
 
+    def trains_on_windows(self, zoo: int = 0) -> bool:
+        """Whether a sequence is longer than a window."""
+        return len(self.sequence(zoo)) > self.window
+
     def forward(self, weights: Tensor, zoo: int = 0, generator: torch.Generator | None = None) -> Reconstruction:
         """Encode and decode one window drawn from ``generator``, or without it the whole sequence."""
         sequence = self.sequence(zoo)
-        if generator is None or len(sequence) <= self.window:
+        if generator is None or not self.trains_on_windows(zoo):
             latent = self.encode(weights, zoo)
             return Reconstruction(latent=latent, predicted=self.decode(latent, zoo), mask=None)
         part = draw_window(len(sequence), self.window, generator)

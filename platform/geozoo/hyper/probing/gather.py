@@ -74,7 +74,7 @@ def gather(
         split_members={
             part: int(np.sum(source.population.part == part)) for source in sources for part in source.parts
         },
-        notes=[note for source in sources for note in _notes(source, split)],
+        notes=[*_encoder_notes(encoder, zoo), *(note for source in sources for note in _notes(source, split))],
         too_few=(
             f"{sum(len(population.members) for population in populations)} members of zoo {zoo.header.name!r} are too "
             f"few to probe: by {split} they leave a part of the split empty; populate more."
@@ -104,6 +104,16 @@ def _refuse_seen_members(encoder: Encoder, sources: Sequence[Source], split: str
             f"{member} for {part}), so its embedding would be judged on what it has seen: the model was trained with "
             f"a split by {encoder.split_by}, probe with the same or train another."
         )
+
+
+def _encoder_notes(encoder: Encoder | None, zoo: Zoo) -> list[str]:
+    """What the reader must know where the encoder comes from another zoo."""
+    if encoder is None or not encoder.train_members or encoder.train_members & set(zoo.members["member"]):
+        return []
+    return [
+        f"The model was trained on no member of zoo {zoo.header.name!r}: its embedding is judged on a zoo that it has "
+        "not learned from."
+    ]
 
 
 def _notes(source: Source, split: str) -> list[str]:

@@ -12,11 +12,11 @@ import torch
 from geozoo.eo.chips import open_chips
 from geozoo.errors import InputError
 from geozoo.ssl.augment import Geometry
-from geozoo.ssl.downstream.data import LabelledChips
+from geozoo.ssl.downstream.data import MASK, LabelledChips
 from geozoo.ssl.downstream.experiment import NEED_MODEL
-from geozoo.ssl.downstream.fit import EVALUATED
+from geozoo.ssl.downstream.fit import evaluated
 from geozoo.ssl.pretrained import load_weights
-from geozoo.ssl.split import split_chips
+from geozoo.ssl.split import chip_labels, split_chips
 from geozoo.ssl.trained import open_views
 from geozoo.ssl.views import all_bands, build_views, measure_scales
 from geozoo.store import open_location
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from geozoo.eo.chips import Chips
-    from geozoo.ssl.downstream.experiment import LabelsExperiment
+    from geozoo.ssl.downstream.experiment import LabelsExperiment, Task
     from geozoo.ssl.downstream.heads import Encoders
     from geozoo.ssl.split import Parts, Rows
     from geozoo.ssl.trained import TrainedViews
@@ -47,15 +47,20 @@ class Bench:
         """How many classes there are."""
         return len(self.chips.header.classes)
 
+    @property
+    def size(self) -> int:
+        """Side of a chip in pixels, as encoders see it."""
+        return self.experiment.augmentation.crop or self.chips.header.size
+
     @cached_property
     def validation(self) -> LabelledChips:
         """The chips that choose."""
-        return self._read(self.parts.validation)
+        return self.read(self.parts.validation)
 
     @cached_property
     def test(self) -> LabelledChips:
         """The chips that are only scored."""
-        return self._read(self.parts.test)
+        return self.read(self.parts.test)
 
     def new_views(self, seed: int, *, trained: bool) -> Views:
         """A copy of the trained encoders, or the same ones with random weights drawn from a seed.
@@ -74,12 +79,13 @@ class Bench:
         return views
 
     def embed(self, encoders: Encoders, data: LabelledChips) -> Tensor:
-        """Vectors ``[n, dim]`` of chips seen whole, without gradient."""
-        found = []
+        """Vectors ``[n, dim]`` of chips as evaluation sees them, without gradient."""
+        augmentation, found = self.experiment.augmentation, []
         with torch.no_grad():
-            for pixels, truth in data.batches(EVALUATED, "cpu"):
-                geometry = Geometry.centred(self.experiment.augmentation, len(truth), "cpu")
-                found.append(encoders.features(pixels, geometry))
+            for pixels, truth in data.batches(evaluated(data, augmentation), "cpu"):
+                features = encoders.features(pixels, Geometry.centred(augmentation, len(truth), "cpu"))
+                assert isinstance(features, torch.Tensor)
+                found.append(features)
         return torch.cat(found)
 
     @cached_property
@@ -92,7 +98,8 @@ class Bench:
         measure_scales(views, self.chips, self.parts.train, 0)
         return views
 
-    def _read(self, rows: Rows) -> LabelledChips:
+    def read(self, rows: Rows) -> LabelledChips:
+        """Some chips with what is true of them."""
         return LabelledChips.read(self.chips, rows, all_bands(self._scaled), self.experiment.task)
 
 
@@ -123,9 +130,17 @@ def open_bench(experiment: LabelsExperiment) -> Bench:
     model = open_views(experiment.model) if experiment.model else None
     if model is not None:
         _refuse_leak(chips, parts, model)
-    if experiment.task != "segmentation" and not len(chips.header.classes):
-        raise InputError(f"the chips of {chips.url} have no classes: ingest a labelled data set")
+    _refuse_unlabelled(chips, parts.train, experiment.task)
     return Bench(experiment, chips, parts, model)
+
+
+def _refuse_unlabelled(chips: Chips, train: Rows, task: Task) -> None:
+    if not len(chips.header.classes):
+        raise InputError(f"the chips of {chips.url} have no classes: ingest a labelled data set")
+    if task == "segmentation" and MASK not in chips.header.arrays:
+        raise InputError(f"the chips of {chips.url} have no mask, which task segmentation learns: choose another task")
+    if task == "single" and (chip_labels(chips)[train] < 0).all():
+        raise InputError(f"no training chip of {chips.url} has exactly one class: choose task multi or segmentation")
 
 
 def _refuse_leak(chips: Chips, parts: Parts, model: TrainedViews) -> None:

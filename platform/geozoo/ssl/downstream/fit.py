@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from geozoo.ssl.downstream.metrics import Score
     from geozoo.ssl.experiment import AugmentationSettings
 
-EVALUATED = 256
-"""Chips of a batch that is only looked at."""
+EVALUATED = 2**20
+"""Pixels of a batch that is only looked at, at most."""
 
 
 def count_updates(settings: FitSettings, labels: int) -> int:
@@ -43,7 +44,6 @@ def fit_heads(
     data: LabelledChips,
     settings: FitSettings,
     augmentation: AugmentationSettings,
-    task: Task,
     seed: int,
     device: str = "cpu",
 ) -> list[float]:
@@ -58,8 +58,10 @@ def fit_heads(
     updates = count_updates(settings, len(data))
     optimizers = [_optimizer(encoders, head, rate, settings) for head, rate in zip(heads, rates, strict=True)]
     schedules = [make_schedule(optimizer, settings.schedule, updates) for optimizer in optimizers]
+    epoch = -(-len(data) // settings.batch_size)
     places = data.endless(settings.batch_size, seed)
     sums, counted = [0.0] * len(heads), 0
+    this_epoch = [0.0] * len(heads)
     encoders.train()
     for head in heads:
         head.train()
@@ -68,16 +70,20 @@ def fit_heads(
         generator = torch.Generator(device).manual_seed(derived_seed(seed, "labels", step))
         draws = RowDraws.of(generator, len(truth))
         geometry = Geometry.draw(augmentation, draws)
-        answers = _moved(truth, geometry) if task == "segmentation" else truth
+        answers = data.answers(truth, geometry)
         with torch.set_grad_enabled(not encoders.frozen):
             features = encoders.drawn_features(pixels, geometry, augmentation, draws)
         counted += step >= updates - max(1, updates // 10)
         for number, (head, optimizer, schedule) in enumerate(zip(heads, optimizers, schedules, strict=True)):
-            loss = task_loss(head(features), answers, task)
+            loss = task_loss(head(features), answers, data.task)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
             schedule.after_step()
+            this_epoch[number] += float(loss.detach())
+            if (step + 1) % epoch == 0:
+                schedule.after_epoch(this_epoch[number] / epoch)
+                this_epoch[number] = 0.0
             if counted:
                 sums[number] += float(loss.detach())
     return [total / counted for total in sums]
@@ -87,25 +93,28 @@ def score_heads(
     encoders: Encoders,
     heads: Sequence[nn.Module],
     data: LabelledChips,
-    classes: int,
     augmentation: AugmentationSettings,
-    task: Task,
     device: str = "cpu",
 ) -> list[Score]:
     """The score of each head on all chips, seen whole or cropped in the middle."""
-    counts = [
-        LabelCounts(classes) if task == "multi" else ClassCounts(classes, pixels=task == "segmentation") for _ in heads
-    ]
+    new = LabelCounts if data.task == "multi" else partial(ClassCounts, pixels=data.task == "segmentation")
+    counts: list[LabelCounts | ClassCounts] = [new(data.classes) for _ in heads]
     encoders.eval()
     with torch.no_grad():
-        for pixels, truth in data.batches(EVALUATED, device):
+        for pixels, truth in data.batches(evaluated(data, augmentation), device):
             geometry = Geometry.centred(augmentation, len(truth), device)
             features = encoders.features(pixels, geometry)
-            answers = truth if task != "segmentation" else _moved(truth, geometry)
+            answers = data.answers(truth, geometry)
             for head, counted in zip(heads, counts, strict=True):
                 head.eval()
                 counted.add(head(features), answers)
     return [counted.score() for counted in counts]
+
+
+def evaluated(data: LabelledChips, augmentation: AugmentationSettings) -> int:
+    """Chips of a batch that is only looked at."""
+    side = augmentation.crop or next(iter(data.pixels.values())).shape[-1]
+    return max(1, EVALUATED // side**2)
 
 
 def task_loss(logits: Tensor, truth: Tensor, task: Task) -> Tensor:
@@ -114,10 +123,6 @@ def task_loss(logits: Tensor, truth: Tensor, task: Task) -> Tensor:
         return F.binary_cross_entropy_with_logits(logits, truth)
     total = F.cross_entropy(logits, truth, ignore_index=IGNORE, reduction="sum")
     return total / (truth != IGNORE).sum().clamp_min(1)
-
-
-def _moved(codes: Tensor, geometry: Geometry) -> Tensor:
-    return geometry(codes[:, None].float(), categorical=True)[:, 0].long()
 
 
 def _optimizer(encoders: Encoders, head: nn.Module, rate: float, settings: FitSettings) -> torch.optim.Optimizer:

@@ -10,23 +10,24 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from geozoo.errors import InputError
-from geozoo.ssl.downstream.data import LabelledChips
-from geozoo.ssl.downstream.experiment import NEED_MODEL, Method
+from geozoo.ssl.downstream.experiment import FROZEN, NEED_MODEL, Method
 from geozoo.ssl.downstream.fit import count_updates, fit_heads, score_heads
-from geozoo.ssl.downstream.heads import Encoders, linear_head
+from geozoo.ssl.downstream.heads import Encoders, make_head
 from geozoo.ssl.downstream.metrics import ClassCounts, Score
 from geozoo.ssl.downstream.statistics import fit_statistics
 from geozoo.ssl.downstream.subsets import labelled_subset
 from geozoo.ssl.knn import knn_predict
 from geozoo.ssl.split import chip_labels
-from geozoo.ssl.views import all_bands
 from geozoo.training.draws import derived_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from torch import nn
 
     from geozoo.ssl.downstream.bench import Bench
-    from geozoo.ssl.views import Views
+    from geozoo.ssl.downstream.data import LabelledChips
+    from geozoo.ssl.downstream.experiment import LabelsExperiment
 
 
 class Row(BaseModel):
@@ -82,54 +83,74 @@ class RowResult(BaseModel):
 def run_row(bench: Bench, row: Row) -> RowResult:
     """Learn, choose nothing, score every candidate on validation and test."""
     started = time.perf_counter()
-    experiment, parts = bench.experiment, bench.parts
-    classes = chip_labels(bench.chips)[parts.train] if experiment.task == "single" else parts.train * 0
-    rows = labelled_subset(parts.train, classes, row.fraction, row.seed)
-    views = bench.new_views(row.seed, trained=row.method in NEED_MODEL)
-    train = LabelledChips.read(bench.chips, rows, all_bands(views), experiment.task)
+    experiment, train = bench.experiment, read_labelled(bench, row)
     updates = 0
     if row.method == "statistics":
-        found = fit_statistics(train, bench.validation, bench.test, bench.classes)
+        seen, validation, test = _centred(bench, train)
+        found = fit_statistics(seen, validation, test, bench.classes)
         candidates = [Candidate(rate=rate, validation=one, test=other) for rate, one, other in found]
     elif row.method == "knn":
-        candidates = list(_knn(bench, views, train))
+        candidates = list(_knn(bench, row, train))
     else:
         updates = count_updates(experiment.fit, len(train))
-        candidates = list(_trained(bench, views, train, row))
+        candidates = list(_trained(bench, row, train))
     seconds = time.perf_counter() - started
     return RowResult(row=row, labels=len(train), updates=updates, candidates=tuple(candidates), seconds=seconds)
 
 
-def _trained(bench: Bench, views: Views, train: LabelledChips, row: Row) -> Iterator[Candidate]:
-    """Linear layers learn side by side on one frozen encoder; whole networks one after the other."""
-    experiment = bench.experiment
-    frozen = row.method in ("probe", "random_probe")
-    rates = experiment.fit.probe_rates if frozen else experiment.fit.learning_rates
-    for group in [rates] if frozen else [(rate,) for rate in rates]:
-        encoders = Encoders(copy.deepcopy(views), frozen=frozen)
-        torch.manual_seed(derived_seed(row.seed, "heads"))
-        first = linear_head(encoders.dim, bench.classes, standardise=frozen)
-        heads = [copy.deepcopy(first) for _ in group]
-        fit_heads(encoders, heads, group, train, experiment.fit, experiment.augmentation, experiment.task, row.seed)
+def read_labelled(bench: Bench, row: Row) -> LabelledChips:
+    """The chips that a row learns from."""
+    train, task = bench.parts.train, bench.experiment.task
+    labels = chip_labels(bench.chips)[train] if task == "single" else train * 0
+    known = labels >= 0
+    return bench.read(labelled_subset(train[known], labels[known], row.fraction, row.seed))
+
+
+def learn(bench: Bench, row: Row, train: LabelledChips, rates: Sequence[float]) -> tuple[Encoders, list[nn.Module]]:
+    """Train a head at each rate on one frozen encoder, or a whole network at one rate; the same row learns the same."""
+    experiment, frozen = bench.experiment, row.method in FROZEN
+    views = bench.new_views(row.seed, trained=row.method in NEED_MODEL)
+    encoders = Encoders(views, frozen=frozen, pixels=experiment.task == "segmentation")
+    torch.manual_seed(derived_seed(row.seed, "heads"))
+    first = make_head(views, experiment.task, bench.classes, bench.size, frozen=frozen)
+    heads = [copy.deepcopy(first) for _ in rates]
+    fit_heads(encoders, heads, rates, train, experiment.fit, experiment.augmentation, row.seed)
+    return encoders, heads
+
+
+def rate_groups(experiment: LabelsExperiment, method: Method) -> list[tuple[float, ...]]:
+    """Rates that are learned at together: all on one frozen encoder, else one after the other."""
+    if method in FROZEN:
+        return [experiment.fit.probe_rates]
+    return [(rate,) for rate in experiment.fit.learning_rates]
+
+
+def _trained(bench: Bench, row: Row, train: LabelledChips) -> Iterator[Candidate]:
+    for rates in rate_groups(bench.experiment, row.method):
+        encoders, heads = learn(bench, row, train, rates)
         scores = [
-            score_heads(encoders, heads, part, bench.classes, experiment.augmentation, experiment.task)
-            for part in (bench.validation, bench.test)
+            score_heads(encoders, heads, part, bench.experiment.augmentation) for part in (bench.validation, bench.test)
         ]
-        for rate, validation, test in zip(group, *scores, strict=True):
+        for rate, validation, test in zip(rates, *scores, strict=True):
             yield Candidate(rate=rate, validation=validation, test=test)
 
 
-def _knn(bench: Bench, views: Views, train: LabelledChips) -> Iterator[Candidate]:
+def _knn(bench: Bench, row: Row, train: LabelledChips) -> Iterator[Candidate]:
     """Nearest neighbours among the labelled chips, 1, 5 and 20 of them."""
     if bench.experiment.task != "single":
         raise InputError("method 'knn' reads one class a chip: leave it out of this task")
-    encoders = Encoders(views, frozen=True).eval()
-    bank, validation, test = (bench.embed(encoders, part) for part in (train, bench.validation, bench.test))
+    encoders = Encoders(bench.new_views(row.seed, trained=True), frozen=True).eval()
+    parts = _centred(bench, train)
+    bank, *queries = (bench.embed(encoders, part) for part in parts)
     for neighbours in (1, 5, 20):
         scores = []
-        for part, queries in ((bench.validation, validation), (bench.test, test)):
-            predicted = knn_predict(bank, train.truth, queries, neighbours)
+        for part, vectors in zip(parts[1:], queries, strict=True):
+            predicted = knn_predict(bank, parts[0].truth, vectors, neighbours)
             counts = ClassCounts(bench.classes)
             counts.add(torch.nn.functional.one_hot(predicted, bench.classes).float(), part.truth)
             scores.append(counts.score())
         yield Candidate(rate=neighbours, validation=scores[0], test=scores[1])
+
+
+def _centred(bench: Bench, train: LabelledChips) -> list[LabelledChips]:
+    return [part.centred(bench.experiment.augmentation) for part in (train, bench.validation, bench.test)]

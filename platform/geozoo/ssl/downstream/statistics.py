@@ -44,7 +44,7 @@ def fit_statistics(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    if train.truth.ndim != 1:
+    if train.task != "single":
         raise InputError("method 'statistics' reads one class a chip: leave it out of this task")
     features = [band_statistics(part.pixels) for part in (train, validation, test)]
     fits = []

@@ -1,0 +1,120 @@
+"""What is true of chips whose labels are those of their masks, at the part of them that is seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+from geozoo.eo.chips import open_chips
+from geozoo.eo.labels import majority_class, multilabels
+from geozoo.eo.tiles import IGNORE
+from geozoo.errors import InputError
+from geozoo.ssl.augment import Geometry
+from geozoo.ssl.downstream.bench import open_bench
+from geozoo.ssl.downstream.data import LabelledChips, labels_of_masks
+from geozoo.ssl.downstream.experiment import LabelsExperiment
+from geozoo.ssl.downstream.rows import Row, run_row
+from geozoo.ssl.experiment import AugmentationSettings
+from tests.support.eo_sets import ingest, write_dfc2020
+
+if TYPE_CHECKING:
+    from geozoo.ssl.downstream.experiment import Task
+
+CROP = AugmentationSettings(crop=13)
+
+
+def draw_masks(n: int, size: int, classes: int) -> torch.Tensor:
+    rng = np.random.default_rng(0)
+    masks = rng.integers(0, classes, (n, size, size))
+    masks[rng.random(masks.shape) < 0.3] = IGNORE
+    masks[0] = IGNORE
+    masks[1] = np.where(np.arange(size) % 2, 1, 3)  # as many of one as of the other
+    return torch.from_numpy(masks)
+
+
+@pytest.mark.parametrize("size", [10, 13])
+def test_labels_of_masks_are_those_of_the_readers(size: int) -> None:
+    masks = draw_masks(40, size, 8)
+    single = labels_of_masks(masks, "single", 8)
+    multi = labels_of_masks(masks, "multi", 8)
+    for mask, label, several in zip(masks.numpy(), single.tolist(), multi, strict=True):
+        assert label == majority_class(mask)
+        assert tuple(several.nonzero()[:, 0].tolist()) == multilabels(mask)
+    assert single[0] == IGNORE
+    assert 0 < multi.mean() < 1
+
+
+@pytest.fixture(scope="module")
+def chips(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("dfc")
+    return ingest(write_dfc2020(folder / "files"), folder / "chips")
+
+
+def test_a_chip_has_the_labels_of_its_mask(chips: str) -> None:
+    store = open_chips(chips)
+    assert store.header.labels_of == "mask"
+    masks = store.read("mask", range(len(store)))[:, 0]
+    assert store.index["label"].tolist() == [majority_class(mask) for mask in masks]
+    assert [tuple(labels) for labels in store.index["labels"]] == [multilabels(mask) for mask in masks]
+
+
+@pytest.mark.parametrize("task", ["single", "multi"])
+def test_a_crop_has_the_labels_of_its_own_pixels(chips: str, task: Task) -> None:
+    store = open_chips(chips)
+    data = LabelledChips.read(store, np.arange(len(store)), {"s1": ("VV", "VH")}, task)
+    geometry = Geometry(crop=13, corner=torch.rand(len(data), 2))
+    _, truth = data.take(slice(None), "cpu")
+    cut = geometry(truth[:, None].float(), categorical=True)[:, 0].long()
+    answers = data.answers(truth, geometry)
+    assert torch.equal(answers, labels_of_masks(cut, task, 8))
+    assert not torch.equal(answers, labels_of_masks(truth, task, 8))
+
+
+def test_the_centre_is_what_evaluation_sees(chips: str) -> None:
+    store = open_chips(chips)
+    data = LabelledChips.read(store, np.arange(len(store)), {"s1": ("VV", "VH")}, "single")
+    geometry = Geometry.centred(CROP, len(data), "cpu")
+    pixels, truth = data.take(slice(None), "cpu")
+    seen = data.centred(CROP)
+    np.testing.assert_array_equal(seen.pixels["s1"], geometry(pixels["s1"]).numpy())
+    assert torch.equal(seen.truth, data.answers(truth, geometry))
+
+
+def test_chips_without_a_class_are_no_neighbours() -> None:
+    masks = draw_masks(4, 8, 3)
+    data = LabelledChips({"s1": np.zeros((4, 2, 8, 8), "float32")}, masks, "single", 3)
+    seen = data.centred(AugmentationSettings())
+    assert len(seen) == len(seen.pixels["s1"]) == 3
+    assert IGNORE not in seen.truth
+
+
+def labels_experiment(chips: str, **fields: Any) -> LabelsExperiment:
+    tree = {
+        "name": "tiny",
+        "kind": "labels",
+        "chips": chips,
+        "split": {"by": "given", "validation": 0.3},
+        "views": {"s2": {"bands": {"s2": "all"}, "encoder": {"options": {"channels": [8, 8, 8, 8]}}}},
+        "fit": {"updates": 12, "batch_size": 8, "learning_rates": [1e-2], "probe_rates": [1e-1]},
+    }
+    return LabelsExperiment.model_validate({**tree, **fields})
+
+
+@pytest.mark.parametrize("method", ["statistics", "scratch", "random_probe"])
+def test_rows_learn_from_masks(chips: str, method: str) -> None:
+    bench = open_bench(labels_experiment(chips, task="single", methods=[method], augmentation={"crop": 24}))
+    assert (len(bench.parts.train), len(bench.parts.test)) == (8, 6)
+    result = run_row(bench, Row.model_validate({"method": method, "fraction": 1.0, "seed": 0}))
+    assert result.labels == 8
+    counted = [one for one in result.chosen.test.per_class if one is not None]
+    assert counted
+    assert all(0 <= one <= 1 for one in counted)
+
+
+def test_methods_of_one_class_refuse_pixels(chips: str) -> None:
+    bench = open_bench(labels_experiment(chips, task="segmentation", methods=["statistics"]))
+    with pytest.raises(InputError, match="method 'statistics' reads one class a chip: leave it out of this task"):
+        run_row(bench, Row(method="statistics", fraction=1.0, seed=0))
