@@ -73,10 +73,10 @@ def curve(url: str) -> list[Record]:
     ]
 
 
-def close(curve: list[Record], other: list[Record]) -> None:
+def close(curve: list[Record], other: list[Record], relative: float = 1e-9) -> None:
     assert len(curve) == len(other)
     for record, expected in zip(curve, other, strict=True):
-        assert record == pytest.approx(expected, rel=1e-9, abs=1e-9)
+        assert record == pytest.approx(expected, rel=relative, abs=relative)
 
 
 def workers_of(pid: int) -> list[Any]:
@@ -151,4 +151,5 @@ def test_ctrl_c_leaves_a_run_that_goes_on(address: str, zoo: str, tmp_path: Path
     assert "run the same command again" in complaints.splitlines()[-1]
     assert geozoo("train", file, "--to", url, "--local").code == 0
     run_experiment(experiment(zoo, **long), str(tmp_path / "alone"), World(), Watch())
-    close(curve(url), curve(str(tmp_path / "alone")))
+    # 25 epochs on one thread and on two differ by 1e-8: worker and process may have different numbers of threads.
+    close(curve(url), curve(str(tmp_path / "alone")), relative=1e-6)
