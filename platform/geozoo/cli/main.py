@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -21,6 +23,7 @@ from geozoo.cli.sweep import sweep
 from geozoo.cli.train import train
 from geozoo.cli.tune import tune
 from geozoo.cli.verify import verify
+from geozoo.cluster import TRAIN_THREAD
 from geozoo.errors import GeozooError
 
 if TYPE_CHECKING:
@@ -67,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(_run([word for word in words if word != "--debug"]))
     except (GeozooError, TyperException) as error:
         _complain(_sentence(error), error, debug)
-        sys.exit(error.exit_code)
+        _leave(error.exit_code)
     except KeyboardInterrupt as error:
         _complain(str(error) or "interrupted.", error, debug)
         sys.exit(INTERRUPTED)
@@ -75,6 +78,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         text = " ".join(str(error).split())
         _complain(f"internal error, {type(error).__name__}: {text}; add --debug for the traceback.", error, debug)
         sys.exit(FAILED)
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit; at once where a thread of Ray Train is left behind, which the interpreter's end could crash in."""
+    if any(thread.name == TRAIN_THREAD for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _run(words: list[str]) -> int:

@@ -3,3 +3,6 @@
 import os
 
 os.environ.setdefault("RAY_AUTH_MODE", "token")
+
+TRAIN_THREAD = "ray train"
+"""The name of the thread that Ray Train runs in; an interrupted command leaves it behind."""

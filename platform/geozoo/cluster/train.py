@@ -13,6 +13,7 @@ from ray.train.torch import TorchConfig, TorchTrainer, get_device
 from ray.util.queue import Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from geozoo.cluster import TRAIN_THREAD
 from geozoo.cluster.environment import environment
 from geozoo.cluster.failures import last_line
 from geozoo.cluster.shares import even_share
@@ -111,7 +112,7 @@ def _fit_off_the_main_thread(trainer: TorchTrainer) -> None:
         else:
             ended.set_result(None)
 
-    threading.Thread(target=fit, name="ray train", daemon=True).start()
+    threading.Thread(target=fit, name=TRAIN_THREAD, daemon=True).start()
     ended.result()
 
 
