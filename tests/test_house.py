@@ -32,6 +32,7 @@ READMES = (
     "zoos/README.md",
     "experiments/hyper/README.md",
     "experiments/eo/README.md",
+    "experiments/ssl/README.md",
     "cluster/README.md",
 )
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from geozoo.eo.labels import DFC_CLASSES
-from geozoo.report.sweep_view import sweep_values
 from geozoo.ssl.downstream.metrics import Score
 from geozoo.ssl.downstream.rows import Candidate, Row, RowResult
+from geozoo.ssl.downstream.table import tabulate
 from tests.support.ssl_experiments import FOLDER
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def result(seed: int, method: str, fraction: float = 1.0) -> RowResult:
 def write_result(folder: Path, name: str, method: str, **changes: Any) -> None:
     results = [result(seed, method, fraction) for fraction in (0.1, 1.0) for seed in RECALLS]
     about = {"data": "dfc2020", "task": name[-6:], "classes": DFC_CLASSES, "test_chips": 5128}
-    (folder / f"{name}.json").write_text(json.dumps({**about, **sweep_values(results), **changes}))
+    (folder / f"{name}.json").write_text(json.dumps({**about, **tabulate(results).model_dump(mode="json"), **changes}))
 
 
 def test_the_page_in_the_repository_is_the_one_that_is_written(tables: dict[str, Any]) -> None:

@@ -50,10 +50,11 @@ def sweep(
     from geozoo.cli.results import open_results
     from geozoo.cli.steps import step_progress
     from geozoo.errors import InputError
-    from geozoo.report.sweep_view import sweep_figure, sweep_markdown, sweep_values
+    from geozoo.report.sweep_view import sweep_figure, sweep_markdown
     from geozoo.ssl.downstream.bench import located, open_bench
     from geozoo.ssl.downstream.experiment import load_labels_experiment
     from geozoo.ssl.downstream.sweep import begin_sweep, plan_rows, read_rows
+    from geozoo.ssl.downstream.table import tabulate
 
     if local and address:
         raise InputError(f"--local and --address {address} exclude each other: give one.")
@@ -69,8 +70,9 @@ def sweep(
         _run(bench, rows, location.url, lambda: on_step("rows", next(done), len(planned)), local, address)
     wanted = {row.id for row in planned}
     results = [one for one in read_rows(location.url) if one.row.id in wanted]
+    table = tabulate(results)
     if figure:
-        sweep_figure(results, figure, chosen.title or chosen.name)
+        sweep_figure(table, figure, chosen.title or chosen.name)
     if kept:
         from geozoo.ssl.downstream.predictor import keep_best
 
@@ -83,7 +85,7 @@ def sweep(
         "classes": bench.chips.header.classes,
         "test_chips": len(bench.parts.test),
     }
-    typer.echo(json_module.dumps({**about, **sweep_values(results)}) if json else sweep_markdown(results))
+    typer.echo(json_module.dumps({**about, **table.model_dump(mode="json")}) if json else sweep_markdown(table))
 
 
 sweep.__doc__ = f"{sweep.__doc__}\n{EXAMPLES}"
