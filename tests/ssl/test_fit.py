@@ -130,6 +130,7 @@ def test_chunks_refuse_batchnorm(chips: Chips, tmp_path: Path) -> None:
         ({"loss": {"name": "vicreg"}, "teacher": {}}, "no use for a teacher"),
         ({"loss": {"name": "triplet"}, "memory": 4}, "no use for a memory"),
         ({"loss": {"name": "mma"}, "chunk": 4}, "chunk is for losses of embeddings"),
+        ({"augmentation": {"drop_sensor": 0.2}}, "drop_sensor is for experiments of kind labels"),
         ({"loss": {"name": "nt_xnet"}}, "nt_xnet"),
         ({"loss": {"name": "nt_xent", "margin": 1}}, "margin"),
     ],

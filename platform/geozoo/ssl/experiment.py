@@ -104,7 +104,7 @@ class AugmentationSettings(Frozen):
     mirrors along both axes, each with probability one half; ``rotate`` turns by a multiple of 90 degrees. ``jitter``,
     ``grayscale`` (probability) and ``blur`` (probability) are SimCLR's; on other bands than R, G, B ``saturation`` and
     ``grayscale`` use the mean of the bands. ``drop_sensor`` replaces one of several sensors by its mean, with this
-    probability, so that either may be missing.
+    probability, so that either may be missing (kind ``labels`` alone: what is contrasted must be there).
     """
 
     crop: Count | None = None
@@ -194,6 +194,8 @@ class SslExperiment(Frozen):
             raise ValueError(
                 f"chunk is for losses of embeddings without a teacher, not for {record.name!r}: leave it out"
             )
+        if self.augmentation.drop_sensor:
+            raise ValueError("augmentation.drop_sensor is for experiments of kind labels: leave it out")
         return self
 
 
