@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -107,6 +108,21 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(chips: Chips, tmp_path: Pat
     assert len(whole["losses"]) == 3
     for key, value in whole.items():
         assert torch.equal(torch.as_tensor(again[key]), torch.as_tensor(value)), key
+
+
+@pytest.mark.parametrize("miner", ["none", "hard", "semi_hard"])
+def test_negatives_of_the_anchors_class_are_counted(chips: Chips, tmp_path: Path, miner: str) -> None:
+    changes = {
+        "loss": {"name": "triplet", "miner": miner},
+        "training": {"epochs": 1, "batch_size": 50, "precision": "float64"},
+    }
+    prepared = prepare(experiment(chips.url, **changes), World())
+    (record,) = train_views(prepared, World(), open_location(tmp_path)).history
+    assert 0 <= record["false_negative_rate"] <= 1
+    if miner == "none":
+        labels = chips.index["label"].to_numpy()[prepared.parts.train]
+        pairs = [one == other for row, one in enumerate(labels) for other in np.delete(labels, row)]
+        assert record["false_negative_rate"] == pytest.approx(sum(pairs) / len(pairs))
 
 
 def test_chunks_give_the_same_training(chips: Chips, tmp_path: Path) -> None:

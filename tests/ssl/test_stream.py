@@ -38,6 +38,7 @@ def test_every_chip_comes_once_an_epoch_with_its_pixels(chips: Chips, resident: 
         numbers = batch.pixels["s2"][:, 0, 0, 0] - 1  # B04 holds the number of the tile
         assert numbers.tolist() == batch.rows.tolist()
         np.testing.assert_array_equal(batch.pixels["s1"].numpy(), chips.read("s1", batch.rows))
+        assert batch.groups.tolist() == chips.index["label"].to_numpy()[batch.rows].tolist()
     assert sorted(seen) == ROWS.tolist()
 
 
@@ -56,6 +57,7 @@ def test_workers_share_the_batches_of_one(chips: Chips, size: int, sampler: Samp
     for number, batch in enumerate(alone):
         shared = [part[number] for part in parts]
         assert [one.total for one in shared] == [batch.total] * size
+        assert all(torch.equal(one.groups, batch.groups) for one in shared)
         assert np.concatenate([one.rows for one in shared]).tolist() == batch.rows.tolist()
         torch.testing.assert_close(torch.cat([one.pixels["s1"] for one in shared]), batch.pixels["s1"])
 

@@ -64,6 +64,12 @@ def chip_labels(chips: Chips) -> Rows:
     return chips.index["label"].fillna(-1).to_numpy(np.int64)
 
 
+def chip_groups(chips: Chips) -> Rows:
+    """The class of every chip, or where some have none its scene, as a number."""
+    labels = chip_labels(chips)
+    return labels if (labels >= 0).all() else _numbered(chips.index["scene"].tolist())[0]
+
+
 def colour_statistics(chips: Chips, modality: str, rows: Rows) -> NDArray[np.float64]:
     """Mean and standard deviation of every band of each chip, ``[n, 2 * bands]``."""
     parts = [chips.read(modality, rows[start : start + _READ]) for start in range(0, len(rows), _READ)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from geozoo.eo.chips import samplers
+from geozoo.ssl.split import chip_groups
 from geozoo.training.read_ahead import read_ahead
 
 if TYPE_CHECKING:
@@ -34,11 +36,14 @@ class ChipBatch:
         pixels: by modality, float ``[rows, bands, size, size]`` on the device, in stored units; NaN stays NaN.
         rows: numbers of the chips.
         total: rows over all workers.
+        groups: int64 ``[total]``: what chips of the whole batch have in common, see `chip_groups`; to tell how many
+            negatives are none, never to learn from.
     """
 
     pixels: dict[str, Tensor]
     rows: Rows
     total: int
+    groups: Tensor
 
 
 @dataclass
@@ -95,7 +100,13 @@ class ChipStream:
         for batch in range(first, len(self)):
             mine = samplers.batch_rows(order, batch, self.batch_size, self.world.rank, self.world.size)
             pixels = {name: self._tensor(self._pixels(name, mine)) for name in self.bands}
-            yield ChipBatch(pixels, self.rows[mine], len(samplers.batch_rows(order, batch, self.batch_size)))
+            whole = self.rows[samplers.batch_rows(order, batch, self.batch_size)]
+            groups = torch.from_numpy(self._groups[whole]).to(self.world.device)
+            yield ChipBatch(pixels, self.rows[mine], len(whole), groups)
+
+    @cached_property
+    def _groups(self) -> Rows:
+        return chip_groups(self.chips)
 
     def _order(self, number: int) -> Rows:
         if self.seed is None:

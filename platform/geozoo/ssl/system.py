@@ -98,7 +98,7 @@ class ContrastiveSystem(nn.Module):
         """This worker's share of the terms of a batch: every worker compares the rows of all."""
         pair = self.embedder.pair(self.embedder.draw(batch, self.experiment, draws), self.experiment.chunk)
         one, other = (gather_rows(view, batch.total, self.world) for view in pair)
-        terms = self.measure(one, other, queues=stored(self.banks))
+        terms = self.measure(one, other, queues=stored(self.banks), groups=batch.groups)
         if self.training:
             push(self.banks, one, other)
         if not self.embedder.maps:
