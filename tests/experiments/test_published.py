@@ -129,8 +129,8 @@ class FirstBatches:
     def __len__(self) -> int:
         return self.count
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        return islice(self.source.epoch(number), self.count)
+    def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
+        return islice(self.source.epoch(number, first), self.count - first)
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)

@@ -94,6 +94,14 @@ def test_other_settings_do_not_continue_a_run(digits_zoo: str, tmp_path: Path) -
         train_model(prepare(experiment(digits_zoo, training={"epochs": 2}), World()), World(), location)
 
 
+def test_what_is_saved_on_the_way_may_change(digits_zoo: str) -> None:
+    plain, other = (
+        prepare(experiment(digits_zoo, training=training), World()).job.identity
+        for training in ({}, {"checkpoint_steps": 2, "keep_best": 3})
+    )
+    assert other == plain
+
+
 def test_the_best_epoch_is_kept_and_training_stops_when_nothing_improves(digits_zoo: str, tmp_path: Path) -> None:
     chosen = experiment(digits_zoo, training={"epochs": 40, "patience": 2}, optimizer={"lr": 0.3})
     location = open_location(tmp_path)

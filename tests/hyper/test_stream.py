@@ -8,6 +8,7 @@ import torch
 
 from geozoo.hyper.sources import align_states, reference_state, select_part
 from geozoo.hyper.stream import StateStream
+from geozoo.store.torch_data import KeptShards
 from geozoo.training.distributed import World
 from geozoo.training.read_ahead import read_ahead
 from geozoo.weights.symmetry import permute
@@ -52,6 +53,29 @@ def test_every_state_comes_once_an_epoch_as_it_is_stored(states: ZooStates, resi
         assert sorted(orders[-1]) == list(range(len(states)))
     assert orders[0] != orders[1]
     assert seen(list(stream.epoch(0))) == orders[0]
+
+
+@pytest.mark.parametrize("resident_bytes", [0, 2**30])
+def test_an_epoch_goes_on_at_a_batch(states: ZooStates, resident_bytes: int) -> None:
+    stream = StateStream([states], 16, ALONE, seed=1, resident_bytes=resident_bytes)
+    whole = list(stream.epoch(2))
+    for first in (1, len(whole) - 1, len(whole)):
+        rest = list(stream.epoch(2, first))
+        assert [batch.items.tolist() for batch in rest] == [batch.items.tolist() for batch in whole[first:]]
+        for one, other in zip(rest, whole[first:], strict=True):
+            assert torch.equal(one.weights, other.weights)
+
+
+def test_an_epoch_that_goes_on_reads_the_shards_of_its_batches_alone(
+    states: ZooStates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = StateStream([states], 16, ALONE, seed=1, resident_bytes=0)
+    last = seen(list(stream.epoch(2, len(stream) - 1)))
+    shards, read = set(states.selection.shards[last].tolist()), set[int]()
+    original = KeptShards._read
+    monkeypatch.setattr(KeptShards, "_read", lambda self, some: read.update(some) or original(self, some))
+    list(stream.epoch(2, len(stream) - 1))
+    assert read == shards < set(states.selection.shards.tolist())
 
 
 @pytest.mark.parametrize("resident_bytes", [0, 2**30])

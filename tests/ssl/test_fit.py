@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,8 +13,10 @@ from geozoo.ssl.experiment import SslExperiment
 from geozoo.ssl.fit import check, prepare, train_views
 from geozoo.ssl.trained import open_views
 from geozoo.store import open_location
+from geozoo.training.checkpoint import load_checkpoint
 from geozoo.training.distributed import World
-from geozoo.training.loop import Watch
+from geozoo.training.loop import Watch, fit
+from tests.support.killed import Dying, KilledError
 from tests.support.workers import on_workers
 
 if TYPE_CHECKING:
@@ -123,6 +126,28 @@ def test_negatives_of_the_anchors_class_are_counted(chips: Chips, tmp_path: Path
         labels = chips.index["label"].to_numpy()[prepared.parts.train]
         pairs = [one == other for row, one in enumerate(labels) for other in np.delete(labels, row)]
         assert record["false_negative_rate"] == pytest.approx(sum(pairs) / len(pairs))
+
+
+@pytest.mark.parametrize("name", ["memory", "moco", "dino"])
+def test_a_run_killed_in_the_middle_of_an_epoch_goes_on_as_if_nothing_had_been(
+    chips: Chips, tmp_path: Path, name: str
+) -> None:
+    """Memory banks, teachers and DINO's centre move with every step; 14 chips are three steps of 6, 6 and 2."""
+
+    def training(**saving: int) -> dict[str, Any]:
+        return SYSTEMS[name] | {"training": {"epochs": 2, "batch_size": 6, "precision": "float64", **saving}}
+
+    whole = train(World(), chips.url, str(tmp_path / "whole"), training())
+    prepared = prepare(experiment(chips.url, **training(checkpoint_steps=1)), World())
+    killed = dataclasses.replace(prepared.job, train=Dying(prepared.job.train, 1, 2))
+    with pytest.raises(KilledError):
+        fit(killed, World(), open_location(tmp_path / "killed"))
+    found = load_checkpoint(open_location(tmp_path / "killed"), killed.identity)
+    assert found is not None
+    assert (found.epoch, found.step, found.rows) == (1, 2, 12)
+    again = train(World(), chips.url, str(tmp_path / "killed"), training(keep_best=2))
+    for key, value in whole.items():
+        assert torch.equal(torch.as_tensor(again[key]), torch.as_tensor(value)), key
 
 
 def test_chunks_give_the_same_training(chips: Chips, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from geozoo.cli.kinds import Kind
 
 EXAMPLES = """
-A run that was stopped or killed goes on from its last finished epoch when the same command is given again.
+A run that was stopped or killed goes on from its last checkpoint when the same command is given again.
 
 Examples:
 
@@ -107,7 +107,7 @@ def _run(
             train_with_ray(run, folder, on_epoch, workers=workers, gpus_per_worker=gpus_per_worker)
     except KeyboardInterrupt:
         raise InterruptedTrainingError(
-            f"interrupted; run the same command again to go on from the last finished epoch at {url}."
+            f"interrupted; run the same command again to go on from the last checkpoint at {url}."
         ) from None
 
 

@@ -55,9 +55,9 @@ def search_with_tune(
     the trials that came as far were better there. All that a search knows is in its trials' records and
     checkpoints at ``url``; Tune keeps no state. So the same call goes on after any kill, and with more trials it
     extends a search: trials that ended are told to Optuna and to the halving and not trained again, those that were
-    begun go on from their last epoch. ``Tuner.restore`` is not used: it cannot add trials to a search, wants Tune's own
-    files on a shared store, and restarts from pickles. A trial whose worker dies starts again up to `MAX_FAILURES`
-    times from its checkpoint.
+    begun go on from their last checkpoint. ``Tuner.restore`` is not used: it cannot add trials to a search, wants
+    Tune's own files on a shared store, and restarts from pickles. A trial whose worker dies starts again up to
+    `MAX_FAILURES` times from its checkpoint.
 
     Args:
         experiment: what is searched.

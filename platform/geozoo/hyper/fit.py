@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -19,6 +19,7 @@ from geozoo.hyper.trained import LearnedZoo, ModelCard, empty_codec, save_model
 from geozoo.store import open_location
 from geozoo.training.draws import derived_seed
 from geozoo.training.loop import Job, best_epoch, fit
+from geozoo.training.settings import SAVING
 
 if TYPE_CHECKING:
     from geozoo.hyper.codec import Codec
@@ -135,8 +136,9 @@ def _within_limit(states: ZooStates, max_weight: float | None) -> ZooStates:
 
 
 def _identity(experiment: HyperExperiment, zoos: list[Zoo], train: list[ZooStates]) -> str:
-    """What a checkpoint must agree in: all settings but notes and where the zoos lie, and the states learned from."""
-    tree = experiment.model_dump(mode="json", exclude={"title", "provenance", "zoo", "search"})
+    """What a checkpoint must agree in: the states learned from, and settings but notes, places and what is saved."""
+    exclude: Any = {"title": True, "provenance": True, "zoo": True, "search": True, "training": SAVING}
+    tree = experiment.model_dump(mode="json", exclude=exclude)
     tree["zoos"] = [zoo.header.sha256 for zoo in zoos]
     tree["states"] = [len(states) for states in train]
     return json.dumps(tree, sort_keys=True)

@@ -113,9 +113,9 @@ class StateStream:
         """Whether the states are read once and stay on the device."""
         return sum(source.num_bytes for source in self.sources) <= self.resident_bytes
 
-    def epoch(self, number: int) -> Iterator[WeightBatch]:
-        """The batches of one pass."""
-        plan = self._plan(number)
+    def epoch(self, number: int, first: int = 0) -> Iterator[WeightBatch]:
+        """The batches of one pass from batch ``first`` on; a shard is read only where one of them needs it."""
+        plan = self._plan(number)[first:]
         if self.is_resident:
             self._load()
             for zoo, items in plan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from geozoo.store import open_location
 from geozoo.training.batchnorm import sync_batchnorm
 from geozoo.training.draws import derived_seed
 from geozoo.training.loop import Job, best_epoch, fit
+from geozoo.training.settings import SAVING
 
 if TYPE_CHECKING:
     from geozoo.eo.chips import Chips
@@ -161,8 +162,9 @@ def _open(experiment: SslExperiment) -> Chips:
 
 
 def _identity(experiment: SslExperiment, chips: Chips, parts: Parts) -> str:
-    """What a checkpoint must agree in: all settings but notes and where the chips lie, and the chips learned from."""
-    tree = experiment.model_dump(mode="json", exclude={"title", "provenance", "chips"})
+    """What a checkpoint must agree in: the chips learned from, and settings but notes, places and what is saved."""
+    exclude: Any = {"title": True, "provenance": True, "chips": True, "training": SAVING}
+    tree = experiment.model_dump(mode="json", exclude=exclude)
     tree["plan"] = chips.header.plan_sha256
     tree["train"] = len(parts.train)
     return json.dumps(tree, sort_keys=True)

@@ -20,7 +20,7 @@ CHECKPOINT_NAME = "checkpoint.pt"
 
 @dataclass
 class Checkpoint:
-    """All that a run needs to go on after ``epoch`` epochs as if it had never stopped.
+    """All that a run needs to go on as if it had never stopped, after an epoch or in the middle of one.
 
     Attributes:
         identity: what the run was started with, as JSON text; another one is not continued.
@@ -31,6 +31,9 @@ class Checkpoint:
         history: one record of plain values for each finished epoch.
         best: ``state_dict`` of the epoch with the least validation loss so far, ``None`` before the first.
         finished: whether training has ended.
+        step: finished steps of the epoch under way.
+        rows: how many rows these steps have seen, over all workers.
+        sums: of every term of the loss over these steps, weighted by their rows, over all workers.
     """
 
     identity: str
@@ -41,6 +44,9 @@ class Checkpoint:
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, Tensor] | None = None
     finished: bool = False
+    step: int = 0
+    rows: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
 
 
 def save_checkpoint(location: Location, checkpoint: Checkpoint) -> None:

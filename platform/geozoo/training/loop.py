@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from geozoo.errors import TrainingError
+from geozoo.training.best import drop_others, save_weights
 from geozoo.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from geozoo.training.distributed import share, sum_over_workers
+from geozoo.training.distributed import share
 from geozoo.training.draws import derived_seed
 from geozoo.training.optimizers import make_optimizer, make_schedule
+from geozoo.training.sums import TermSums
 from geozoo.weights.draws import RowDraws
 
 if TYPE_CHECKING:
@@ -42,8 +44,8 @@ class Source(Protocol):
     def __len__(self) -> int:
         """Batches of an epoch."""
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of an epoch, in an order that depends on its number alone."""
+    def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from batch ``first`` on, in an order that depends on the epoch's number alone."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,11 @@ class Watch:
 def fit(job: Job, world: World, location: Location | None = None, watch: Watch | None = None) -> Checkpoint:
     """Train to the end, from the checkpoint at ``location`` if there is one; every worker calls it.
 
-    After every epoch the first worker writes a checkpoint. A run that was killed continues after its last finished
-    epoch with the same batches, random numbers and rates, so its loss curve is that of a run never stopped (bit for
-    bit with as many workers and threads on the same kind of processor).
+    After every epoch, and after every ``checkpoint_steps`` steps of one, the first worker writes a checkpoint. A run
+    that was killed continues from its last checkpoint with the same batches, random numbers and rates, so its loss
+    curve is that of a run never stopped (bit for bit with as many workers and threads on the same kind of processor and
+    the same ``checkpoint_steps``, which decide in which order the terms of several workers are summed). Of an epoch
+    that was continued the record's ``seconds`` and ``data_wait`` are those since then.
 
     Returns:
         The last checkpoint; ``best`` holds the weights to keep, which the system then has.
@@ -95,14 +99,14 @@ def fit(job: Job, world: World, location: Location | None = None, watch: Watch |
         InputError: the checkpoint there belongs to another run.
     """
     watch = watch or Watch()
-    run = _Run(job, world)
+    run = _Run(job, world, location)
     state = (load_checkpoint(location, job.identity, world.device) if location else None) or Checkpoint(job.identity)
     run.restore(state)
+    run.drop_worse(state)
     while not state.finished:
-        record = run.epoch(state.epoch)
+        record = run.epoch(state)
         state = run.checkpoint(state, record)
-        if location is not None and world.is_first:
-            save_checkpoint(location, state)
+        run.save(state)
         watch.on_epoch(record)
     if state.best is not None:
         job.system.load_state_dict(state.best)
@@ -111,15 +115,28 @@ def fit(job: Job, world: World, location: Location | None = None, watch: Watch |
 
 def best_epoch(history: Sequence[Mapping[str, float]]) -> int:
     """The epoch with the least validation loss (training loss where nothing is validated), the first of equals."""
-    key = f"{VALIDATION}{LOSS}" if f"{VALIDATION}{LOSS}" in history[0] else LOSS
-    return min((record[key], int(record["epoch"])) for record in history)[1]
+    return best_epochs(history, 1)[0]
+
+
+def best_epochs(history: Sequence[Mapping[str, float]], count: int) -> list[int]:
+    """The ``count`` best epochs, or all where there are fewer, as `best_epoch` ranks them; the best first.
+
+    A loss that is not a number is the worst.
+    """
+
+    def rank(record: Mapping[str, float]) -> tuple[bool, float]:
+        loss = record.get(f"{VALIDATION}{LOSS}", record[LOSS])
+        return math.isnan(loss), loss
+
+    return [int(record["epoch"]) for record in sorted(history, key=rank)[:count]]
 
 
 class _Run:
     """The moving parts of a job on one worker."""
 
-    def __init__(self, job: Job, world: World) -> None:
+    def __init__(self, job: Job, world: World, location: Location | None) -> None:
         self.job, self.world = job, world
+        self.location = location if world.is_first else None
         self.system = job.system.to(world.device)
         self.wrapped: nn.Module = self.system
         if world.size > 1:
@@ -129,17 +146,17 @@ class _Run:
         self.schedule = make_schedule(self.optimizer, job.schedule, job.settings.epochs * len(job.train))
 
     def restore(self, state: Checkpoint) -> None:
-        """Continue from a checkpoint that has an epoch."""
-        if not state.epoch:
+        """Continue from a checkpoint that has a step."""
+        if not state.module:
             return
         self.system.load_state_dict(state.module)
         self.optimizer.load_state_dict(state.optimizer)
         self.schedule.load_state_dict(state.schedule)
 
-    def epoch(self, number: int) -> dict[str, float]:
-        """Train one epoch and validate; the record of both."""
-        started = time.perf_counter()
-        terms, waited = self._train(number)
+    def epoch(self, state: Checkpoint) -> dict[str, float]:
+        """Train the rest of an epoch and validate; the record of both."""
+        number, started = state.epoch, time.perf_counter()
+        terms, waited = self._train(state)
         trained = time.perf_counter() - started
         record = {"epoch": float(number + 1), **terms}
         if not math.isfinite(record[LOSS]):
@@ -175,21 +192,57 @@ class _Run:
             finished=epoch >= self.job.settings.epochs or (patience is not None and epoch - best >= patience),
         )
 
-    def _train(self, number: int) -> tuple[dict[str, float], float]:
+    def save(self, state: Checkpoint) -> None:
+        """After an epoch: write its weights if it is among the best, then the checkpoint; then drop what fell out."""
+        if self.location is None:
+            return
+        keep_best = self.job.settings.keep_best
+        if keep_best > 1 and state.epoch in best_epochs(state.history, keep_best):
+            save_weights(self.location, state.epoch, state.module)
+        save_checkpoint(self.location, state)
+        self.drop_worse(state)
+
+    def drop_worse(self, state: Checkpoint) -> None:
+        """Leave only the weights of the best epochs; a run that died after a checkpoint may not have come to it."""
+        keep_best = self.job.settings.keep_best
+        if self.location is not None and keep_best > 1:
+            drop_others(self.location, best_epochs(state.history, keep_best))
+
+    def _train(self, state: Checkpoint) -> tuple[dict[str, float], float]:
+        """The means of the terms over the whole epoch, and the seconds that its remaining steps waited for batches."""
         self.system.train()
-        sums = _Sums(self.world.device)
-        batches = iter(self.job.train.epoch(number))
-        waited, step = 0.0, 0
+        sums = TermSums(self.world, state.rows, state.sums)
+        batches = iter(self.job.train.epoch(state.epoch, state.step))
+        every = self.job.settings.checkpoint_steps
+        waited, step = 0.0, state.step
         while True:
             asked = time.perf_counter()
             batch = next(batches, None)
             waited += time.perf_counter() - asked
             if batch is None:
-                return sums.means(), waited
-            self._step(batch, sums, "train", number, step)
+                return sums.means() or {LOSS: math.nan}, waited
+            self._step(batch, sums, "train", state.epoch, step)
             step += 1
+            if every is not None and step % every == 0:
+                self._save_step(state, step, sums)
 
-    def _step(self, batch: Batch, sums: _Sums, *place: int | str) -> None:
+    def _save_step(self, state: Checkpoint, step: int, sums: TermSums) -> None:
+        """The checkpoint in the middle of the epoch after ``state``; every worker adds its sums."""
+        summed = sums.over_workers()
+        if self.location is None:
+            return
+        middle = replace(
+            state,
+            module=self.system.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            schedule=self.schedule.state_dict(),
+            step=step,
+            rows=sums.rows,
+            sums=summed,
+        )
+        save_checkpoint(self.location, middle)
+
+    def _step(self, batch: Batch, sums: TermSums, *place: int | str) -> None:
         terms = self._terms(self.wrapped, batch, *place)
         self.optimizer.zero_grad(set_to_none=True)
         (terms[LOSS] * self.world.size).backward()  # the wrapper averages over workers
@@ -199,11 +252,11 @@ class _Run:
 
     def _validate(self, source: Source) -> dict[str, float]:
         self.system.eval()
-        sums = _Sums(self.world.device)
+        sums = TermSums(self.world)
         with torch.no_grad():
             for step, batch in enumerate(source.epoch(0)):
                 sums.add(self._terms(self.system, batch, "validation", 0, step), batch.total)
-        return sums.means()
+        return sums.means() or {LOSS: math.nan}
 
     def _terms(self, module: nn.Module, batch: Batch, *place: int | str) -> dict[str, Tensor]:
         """The terms of a batch, with random numbers that depend on the seed and the place in the run alone."""
@@ -215,24 +268,3 @@ class _Run:
         with torch.autocast(torch.device(self.world.device).type, torch.bfloat16, enabled=bfloat16):
             terms: dict[str, Tensor] = module(batch, draws)
         return terms
-
-
-class _Sums:
-    """Sums of terms over batches, weighted by their rows; read once, over all workers."""
-
-    def __init__(self, device: str) -> None:
-        self.device = device
-        self.rows = 0
-        self.terms: dict[str, Tensor] = {}
-
-    def add(self, terms: dict[str, Tensor], rows: int) -> None:
-        self.rows += rows
-        for name, term in terms.items():
-            value = term.detach().double() * rows
-            self.terms[name] = self.terms[name] + value if name in self.terms else value
-
-    def means(self) -> dict[str, float]:
-        if not self.terms:
-            return {LOSS: math.nan}
-        summed = sum_over_workers(torch.stack(list(self.terms.values()))) / self.rows
-        return dict(zip(self.terms, summed.tolist(), strict=True))

@@ -58,6 +58,11 @@ class TrainingSettings(Frozen):
     not improved for ``patience`` epochs. ``precision`` ``bfloat16`` computes under autocast and keeps weights and
     updates in float32; float64 is for proofs. The model that is kept is that of the epoch with the least validation
     loss.
+
+    A checkpoint is written after every epoch, with ``checkpoint_steps`` also after every so many steps of an epoch: for
+    epochs of hours. With ``keep_best`` above 1 the weights of so many epochs with the least validation loss lie beside
+    it; see `geozoo.training.best`. Both may be others when a run goes on (`SAVING`): weights that a smaller
+    ``keep_best`` had let go do not come back.
     """
 
     epochs: Count
@@ -65,3 +70,9 @@ class TrainingSettings(Frozen):
     precision: Literal["float32", "float64", "bfloat16"] = "float32"
     seed: Seed = 0
     patience: Count | None = None
+    checkpoint_steps: Count | None = None
+    keep_best: Count = 1
+
+
+SAVING = {"checkpoint_steps", "keep_best"}
+"""The fields of `TrainingSettings` that say what is saved on the way and not what is learned."""
