@@ -41,7 +41,7 @@ MATERIALS = GROUND | {"nets", "datasets"}
 PLANNING = MATERIALS | {"recipe"}
 MAKING = PLANNING | {"population", "store", "weights"}
 TRAINING = MAKING | {"training"}
-SEEING = GROUND | {"recipe", "store"}
+SEEING = GROUND | {"datasets", "recipe", "store"}
 USING = TRAINING | {"populate", "hyper", "eo", "ssl"}
 ARROWS = {
     "errors": set(),

@@ -50,6 +50,7 @@ def test_as_many_as_cores_or_gpus_allow() -> None:
         ([{"CPU": 2.0}], 0.0, "--concurrent 3 needs a core for each, but the cluster has room for 2"),
         ([{"CPU": 8.0}], 1.0, "1 GPUs each cannot be given, the cluster has none"),
         ([{"CPU": 8.0, "GPU": 2.0}], 1.0, "needs a core and 1 GPUs for each, but the cluster has room for 2"),
+        ([{"CPU": 8.0, "GPU": 2.0}], 4.0, "4 GPUs each cannot be given, no node has as many and a core"),
         ([{"CPU": 8.0, "GPU": 8.0}], 1.5, "1.5 GPUs each cannot be given: ask for a part of one GPU"),
     ],
 )

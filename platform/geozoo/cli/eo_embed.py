@@ -28,9 +28,10 @@ def embed(
     from geozoo.eo.chips import open_chips
     from geozoo.ssl.embeddings import write_embeddings
     from geozoo.ssl.trained import open_views
+    from geozoo.training.distributed import own_device
 
     refuse_missing_folder(output)
-    trained, store = open_views(model), open_chips(chips)
+    trained, store = open_views(model, own_device()), open_chips(chips)
     with step_progress() as on_step:
         dim = write_embeddings(trained, store, output, lambda done: on_step("embed chips", done, len(store)))
     outcome = {"file": output, "chips": len(store), "dim": dim}

@@ -40,11 +40,12 @@ def map_(
     from geozoo.cli.steps import step_progress
     from geozoo.ssl.downstream.predictor import open_predictor
     from geozoo.ssl.downstream.scene_map import write_map, write_preview
+    from geozoo.training.distributed import own_device
 
     for output in (to, png, probability):
         if output:
             refuse_missing_folder(output)
-    opened, place = open_predictor(predictor), _find_tile(scene, format, tile)
+    opened, place = open_predictor(predictor, own_device()), _find_tile(scene, format, tile)
     with step_progress() as on_step:
         grid = write_map(opened, place, to, probability, stride, lambda done, total: on_step("map rows", done, total))
     if png:

@@ -22,7 +22,7 @@ Examples:
 \b
   geozoo sweep experiments/ssl/eurosat_labels.yaml --set chips=eurosat-chips --set model=simclr --to labels
   geozoo sweep my_labels.yaml --set chips=s3://bucket/chips --set model=simclr --to labels --figure labels.svg
-  geozoo sweep experiments/ssl/onlysen1.yaml --set chips=dfc2020-chips --to onlysen1 --address auto
+  geozoo sweep experiments/ssl/onlysen1.yaml --set chips=dfc2020-chips --to onlysen1 --address auto --gpus-per-row 0.5
   geozoo sweep experiments/ssl/onlysen1.yaml --set chips=dfc2020-chips --to onlysen1 --keep best
 """
 
@@ -34,6 +34,9 @@ def sweep(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a field of the experiment; repeatable."),
     ] = None,
+    gpus_per_row: Annotated[
+        float, typer.Option(metavar="F", min=0, help="GPUs of each row; below 1 several share one.")
+    ] = 0.0,
     local: Annotated[bool, typer.Option("--local", help="Run in this one process, without Ray.")] = False,
     address: Annotated[
         str | None, typer.Option(help="Use a running Ray cluster: auto, or host:port. Default: one on this machine.")
@@ -55,19 +58,25 @@ def sweep(
     from geozoo.ssl.downstream.experiment import load_labels_experiment
     from geozoo.ssl.downstream.sweep import begin_sweep, plan_rows, read_rows
     from geozoo.ssl.downstream.table import tabulate
+    from geozoo.training.distributed import own_device
 
-    if local and address:
-        raise InputError(f"--local and --address {address} exclude each other: give one.")
+    if local and (address or gpus_per_row):
+        other = f"--address {address}" if address else f"--gpus-per-row {gpus_per_row:g}"
+        raise InputError(f"--local and {other} exclude each other: give one.")
     if not local and to.startswith("memory://"):
         raise InputError(f"{to!r} is visible to one process only: add --local, or sweep to a folder or s3:// URL.")
     chosen = located(load_labels_experiment(experiment, overrides or ()))
-    bench = open_bench(chosen)
+    bench = open_bench(chosen, own_device() if local or gpus_per_row else "cpu")
     location, kept = open_results(to), open_results(keep) if keep else None
     rows, planned = begin_sweep(bench, location.url), plan_rows(chosen)
     console().print(f"sweep {chosen.name}: {len(planned) - len(rows)} of {len(planned)} rows done, at {location.url}")
     with step_progress() as on_step:
         done = iter(range(len(planned) - len(rows) + 1, len(planned) + 1))
-        _run(bench, rows, location.url, lambda: on_step("rows", next(done), len(planned)), local, address)
+
+        def on_row() -> None:
+            on_step("rows", next(done), len(planned))
+
+        _run(bench, rows, location.url, on_row, local, address, gpus_per_row)
     wanted = {row.id for row in planned}
     results = [one for one in read_rows(location.url) if one.row.id in wanted]
     table = tabulate(results)
@@ -91,7 +100,15 @@ def sweep(
 sweep.__doc__ = f"{sweep.__doc__}\n{EXAMPLES}"
 
 
-def _run(bench: Bench, rows: list[Row], url: str, on_row: Callable[[], None], local: bool, address: str | None) -> None:
+def _run(
+    bench: Bench,
+    rows: list[Row],
+    url: str,
+    on_row: Callable[[], None],
+    local: bool,
+    address: str | None,
+    gpus_per_row: float,
+) -> None:
     from geozoo.errors import InterruptedTrainingError, TrainingError
 
     if not rows:
@@ -111,7 +128,8 @@ def _run(bench: Bench, rows: list[Row], url: str, on_row: Callable[[], None], lo
         from geozoo.training.curves import run_folder
 
         with results_only(), ray_session(address):
-            errors = sweep_with_tune(bench.experiment, rows, url, run_folder(bench.experiment.name), on_row)
+            folder = run_folder(bench.experiment.name)
+            errors = sweep_with_tune(bench.experiment, rows, url, folder, on_row, gpus_per_row=gpus_per_row)
     except KeyboardInterrupt:
         raise InterruptedTrainingError(
             f"interrupted; run the same command again to go on with the rows at {url}."

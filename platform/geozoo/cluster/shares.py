@@ -32,10 +32,7 @@ def even_share(nodes: Nodes, count: int, gpus: float, option: str) -> dict[str, 
     Raises:
         InputError: they cannot all run at once, or ``gpus`` is above 1 and not whole.
     """
-    if gpus > 1 and gpus != int(gpus):
-        raise InputError(f"{gpus:g} GPUs each cannot be given: ask for a part of one GPU or for whole ones.")
-    if gpus and not sum(node.get("GPU", 0) for node in nodes):
-        raise InputError(f"{gpus:g} GPUs each cannot be given, the cluster has none: ask for none.")
+    refuse_impossible_gpus(nodes, gpus)
     if most_at_once(nodes, gpus) < count:
         needs = f"a core and {gpus:g} GPUs" if gpus else "a core"
         raise InputError(
@@ -45,6 +42,16 @@ def even_share(nodes: Nodes, count: int, gpus: float, option: str) -> dict[str, 
     most_cores = int(max(node.get("CPU", 0) for node in nodes))
     cores = max(cores for cores in range(1, most_cores + 1) if most_at_once(nodes, gpus, cores) >= count)
     return {"CPU": float(cores)} | ({"GPU": gpus} if gpus else {})
+
+
+def refuse_impossible_gpus(nodes: Nodes, gpus: float) -> None:
+    """Raise InputError where not even one can have ``gpus`` GPUs: too few are there, or it is above 1 and not whole."""
+    if gpus > 1 and gpus != int(gpus):
+        raise InputError(f"{gpus:g} GPUs each cannot be given: ask for a part of one GPU or for whole ones.")
+    if gpus and not sum(node.get("GPU", 0) for node in nodes):
+        raise InputError(f"{gpus:g} GPUs each cannot be given, the cluster has none: ask for none.")
+    if gpus and not most_at_once(nodes, gpus):
+        raise InputError(f"{gpus:g} GPUs each cannot be given, no node has as many and a core: ask for fewer.")
 
 
 def _with_gpus(node: Mapping[str, float], gpus: float) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import ray
 from ray import tune
 
 from geozoo.cluster.environment import QUIET_TUNE, environment
 from geozoo.cluster.failures import last_line
 from geozoo.cluster.preflight import refuse_unreachable_nodes
+from geozoo.cluster.shares import refuse_impossible_gpus
 from geozoo.ssl.downstream.bench import open_bench
 from geozoo.ssl.downstream.rows import Row, run_row
 from geozoo.ssl.downstream.sweep import keep_row, row_name
@@ -26,12 +28,14 @@ MAX_FAILURES = 2
 class RowTrainable(tune.Trainable):
     """Runs the row that the trial config names, ``{"row": its fields}``, in one step, and keeps its result."""
 
-    def setup(self, config: dict[str, Any], experiment: LabelsExperiment, url: str) -> None:  # type: ignore[override]
+    def setup(  # type: ignore[override]
+        self, config: dict[str, Any], experiment: LabelsExperiment, url: str, device: str
+    ) -> None:
         """Called once an actor: chips and model are opened once for many rows."""
         import torch
 
         torch.set_num_threads(1)
-        self.bench, self.location = open_bench(experiment), open_location(url)
+        self.bench, self.location = open_bench(experiment, device), open_location(url)
         self.row = Row(**config["row"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -58,18 +62,38 @@ class _Told(tune.Callback):
 
 
 def sweep_with_tune(
-    experiment: LabelsExperiment, rows: Sequence[Row], url: str, folder: Path, on_row: Callable[[], None]
+    experiment: LabelsExperiment,
+    rows: Sequence[Row],
+    url: str,
+    folder: Path,
+    on_row: Callable[[], None],
+    *,
+    gpus_per_row: float = 0.0,
 ) -> dict[str, str]:
     """Run rows on the cluster this process is connected to, one core each.
 
     Success is read from the results afterwards, never from Tune; returned is the last error of each row that failed,
     by its id. A row whose worker dies is run again up to `MAX_FAILURES` times.
 
+    Args:
+        experiment: the table.
+        rows: of it, those to run.
+        url: of the results.
+        folder: for Tune's files.
+        on_row: called after every row.
+        gpus_per_row: below 1 several share one; rows are then computed there.
+
     Raises:
         StoreUnusableError: a node does not reach the results.
+        InputError: no node has as many GPUs.
     """
+    refuse_impossible_gpus([node["Resources"] for node in ray.nodes() if node["Alive"]], gpus_per_row)
     refuse_unreachable_nodes(url)
-    trainable = tune.with_resources(tune.with_parameters(RowTrainable, experiment=experiment, url=url), {"cpu": 1})
+    device = "cuda" if gpus_per_row else "cpu"
+    trainable = tune.with_resources(
+        tune.with_parameters(RowTrainable, experiment=experiment, url=url, device=device),
+        {"cpu": 1, "gpu": gpus_per_row},
+    )
     with environment(QUIET_TUNE):
         tuner = tune.Tuner(
             trainable,

@@ -134,21 +134,23 @@ def _bare(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
+EUROSAT_CLASSES = (
+    "AnnualCrop",
+    "Forest",
+    "HerbaceousVegetation",
+    "Highway",
+    "Industrial",
+    "Pasture",
+    "PermanentCrop",
+    "Residential",
+    "River",
+    "SeaLake",
+)
+
 EUROSAT = ImageSetRecord(
     name="eurosat",
     read=read_parquet_set,
-    classes=(
-        "AnnualCrop",
-        "Forest",
-        "HerbaceousVegetation",
-        "Highway",
-        "Industrial",
-        "Pasture",
-        "PermanentCrop",
-        "Residential",
-        "River",
-        "SeaLake",
-    ),
+    classes=EUROSAT_CLASSES,
     channels=3,
     size=64,
     mean=(0.485, 0.456, 0.406),  # ImageNet's, as the published EuroSAT zoos use

@@ -34,7 +34,7 @@ def write_embeddings(
     GeoParquet 1.1 with polygons in longitude and latitude; chips without a place have none. Memory holds a batch.
 
     Args:
-        model: trained encoders; several views give their vectors side by side.
+        model: trained encoders, on any device; several views give their vectors side by side.
         chips: any store that has the bands of the views.
         path: the file to write.
         on_chips: called with the number of chips done.
@@ -57,7 +57,9 @@ def write_embeddings(
             f"{chips.header.size}: ingest them with --size {model.card.chips.size}"
         )
     rows = np.arange(len(chips))
-    stream = ChipStream(chips, rows, all_bands(model.views), CHIPS_AT_ONCE, World(), resident_bytes=0)
+    stream = ChipStream(
+        chips, rows, all_bands(model.views), CHIPS_AT_ONCE, World(device=model.device), resident_bytes=0
+    )
     index, dim, done = chips.index[list(KEPT)], model.views.dim, 0
     writer = None
     try:

@@ -28,6 +28,12 @@ RESIDENT_BYTES = 4 * 2**30
 READ_AHEAD = 4
 
 
+def chip_bytes(chips: Chips, bands: Mapping[str, Sequence[str]]) -> int:
+    """What bands of one chip take in memory, as stored."""
+    arrays = chips.header.arrays
+    return sum(len(names) * arrays[name].chunk_bytes // len(arrays[name].bands) for name, names in bands.items())
+
+
 @dataclass(frozen=True)
 class ChipBatch:
     """This worker's rows of a batch of ``total`` chips.
@@ -83,11 +89,7 @@ class ChipStream:
     @property
     def is_resident(self) -> bool:
         """Whether the chips are read once and kept."""
-        arrays = self.chips.header.arrays
-        chip = sum(
-            len(names) * arrays[name].chunk_bytes // len(arrays[name].bands) for name, names in self.bands.items()
-        )
-        return chip * len(self.rows) <= self.resident_bytes
+        return chip_bytes(self.chips, self.bands) * len(self.rows) <= self.resident_bytes
 
     def epoch(self, number: int, first: int = 0) -> Iterator[ChipBatch]:
         """The batches of one pass, from batch ``first`` on; none before it is read."""

@@ -60,6 +60,11 @@ class TrainedViews:
     views: Views
     digest: str
 
+    @property
+    def device(self) -> str:
+        """Where the encoders are, and pixels must be."""
+        return str(next(self.views.parameters()).device)
+
     def embed(self, pixels: Mapping[str, Tensor]) -> Tensor:
         """Vectors ``[n, sum of widths]`` of chips, the views side by side, in evaluation mode; no gradient."""
         return embed(self.views, self.card.experiment, pixels)

@@ -36,6 +36,11 @@ class World:
         return self.rank == 0
 
 
+def own_device() -> str:
+    """``cuda`` where this process sees a GPU, else ``cpu``: for work that is done in this one process."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def share(total: int, world: World, rank: int | None = None) -> slice:
     """The rows of a batch of ``total`` that a worker holds: consecutive, and as even as whole rows allow."""
     number = world.rank if rank is None else rank

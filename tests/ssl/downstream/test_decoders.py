@@ -146,8 +146,8 @@ def paint(n: int, size: int, seed: int = 0) -> tuple[dict[str, np.ndarray[Any, A
     rng = np.random.default_rng(seed)
     bright = rng.integers(0, 2, (n, 1, size // 8, size // 8)).repeat(8, 2).repeat(8, 3)
     radar = 2.0 * bright - 1 + rng.normal(0, 0.3, (n, 2, size, size))
-    truth = torch.from_numpy(bright[:, 0]).long()
-    truth[:, 0] = IGNORE
+    truth = torch.from_numpy(bright).long()
+    truth[:, :, 0] = IGNORE
     return {"s1": radar.astype(np.float32)}, truth
 
 
@@ -171,7 +171,7 @@ def test_masks_move_with_the_pixels() -> None:
     """A mask that is also painted into a band stays equal to that band, whatever is drawn."""
     codes = torch.randint(0, 5, (12, 24, 24))
     pixels = {"s1": codes[:, None].float().expand(-1, 2, -1, -1), "s2": codes[:, None].float().expand(-1, 3, -1, -1)}
-    data = LabelledChips({}, codes, "segmentation", 5)
+    data = LabelledChips({}, codes[:, None], "segmentation", 5)
     settings = AugmentationSettings(crop=17, flip=True, rotate=True)
     draws = RowDraws.of(torch.Generator().manual_seed(3), 12)
     geometry = Geometry.draw(settings, draws)
@@ -187,7 +187,7 @@ def test_masks_move_with_the_pixels() -> None:
 
 def test_zoomed_masks_keep_their_codes_and_their_places() -> None:
     codes = (torch.arange(24) // 8)[None, None, :].expand(6, 24, 24).contiguous()
-    data = LabelledChips({}, codes, "segmentation", 3)
+    data = LabelledChips({}, codes[:, None], "segmentation", 3)
     geometry = Geometry.draw(AugmentationSettings(zoom=(0.3, 0.9)), RowDraws.of(torch.Generator().manual_seed(0), 6))
     answers, pixels = data.answers(codes, geometry), geometry(codes[:, None].float())[:, 0]
     assert set(answers.unique().tolist()) <= {0, 1, 2}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,10 @@ from geozoo.ssl.augment import Geometry
 from geozoo.ssl.downstream.bench import open_bench
 from geozoo.ssl.downstream.data import LabelledChips, labels_of_masks
 from geozoo.ssl.downstream.experiment import LabelsExperiment
+from geozoo.ssl.downstream.fit import evaluated
+from geozoo.ssl.downstream.heads import Encoders
 from geozoo.ssl.downstream.rows import Row, run_row
+from geozoo.ssl.downstream.statistics import fit_statistics
 from geozoo.ssl.experiment import AugmentationSettings
 from tests.support.eo_sets import ingest, write_dfc2020
 
@@ -73,22 +77,37 @@ def test_a_crop_has_the_labels_of_its_own_pixels(chips: str, task: Task) -> None
     assert not torch.equal(answers, labels_of_masks(truth, task, 8))
 
 
-def test_the_centre_is_what_evaluation_sees(chips: str) -> None:
+def test_the_middle_is_what_evaluation_sees(chips: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("geozoo.ssl.downstream.fit.EVALUATED", 4 * 13**2)  # four chips a batch
     store = open_chips(chips)
     data = LabelledChips.read(store, np.arange(len(store)), {"s1": ("VV", "VH")}, "single")
-    geometry = Geometry.centred(CROP, len(data), "cpu")
-    pixels, truth = data.take(slice(None), "cpu")
-    seen = data.centred(CROP)
-    np.testing.assert_array_equal(seen.pixels["s1"], geometry(pixels["s1"]).numpy())
-    assert torch.equal(seen.truth, data.answers(truth, geometry))
+    batches = list(evaluated(data, CROP, "cpu"))
+    assert [len(answers) for _, _, answers in batches] == [4, 4, 4, 4, 2]
+    first = (store.header.size - 13 + 1) // 2
+    middle = slice(first, first + 13)
+    seen = np.concatenate([geometry(pixels["s1"]).numpy() for pixels, geometry, _ in batches])
+    np.testing.assert_array_equal(seen, store.read("s1", range(len(store)))[:, :, middle, middle])
+    masks = store.read("mask", range(len(store)))[:, 0, middle, middle]
+    answers = torch.cat([answers for _, _, answers in batches])
+    assert answers.tolist() == [majority_class(mask) for mask in masks]
 
 
-def test_chips_without_a_class_are_no_neighbours() -> None:
-    masks = draw_masks(4, 8, 3)
-    data = LabelledChips({"s1": np.zeros((4, 2, 8, 8), "float32")}, masks, "single", 3)
-    seen = data.centred(AugmentationSettings())
-    assert len(seen) == len(seen.pixels["s1"]) == 3
-    assert IGNORE not in seen.truth
+def test_chips_without_a_class_are_left_out(chips: str) -> None:
+    """Statistics and neighbours are those of the chips that have one."""
+    bench = open_bench(labels_experiment(chips, task="single", methods=["statistics"]))
+    whole = bench.test
+    assert isinstance(whole.truth, np.ndarray)
+    masks = whole.truth.copy()
+    masks[2] = IGNORE
+    with_one, kept = replace(whole, truth=masks), np.arange(len(whole)) != 2
+    without = replace(whole, pixels={name: one[kept] for name, one in whole.pixels.items()}, truth=whole.truth[kept])
+    encoders = Encoders(bench.new_views(0, trained=False), frozen=True).eval()
+    for found, expected in zip(bench.embed(encoders, with_one), bench.embed(encoders, without), strict=True):
+        assert len(expected) == len(whole) - 1
+        torch.testing.assert_close(found, expected)
+    everything = AugmentationSettings()
+    found, expected = (fit_statistics(one, bench.validation, one, everything) for one in (with_one, without))
+    assert found == expected
 
 
 def labels_experiment(chips: str, **fields: Any) -> LabelsExperiment:

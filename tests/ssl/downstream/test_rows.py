@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 
+from geozoo.eo.chips import Chips, open_chips
 from geozoo.errors import InputError, RecipeError
 from geozoo.recipe.load import parse_document
 from geozoo.ssl.downstream.bench import open_bench
-from geozoo.ssl.downstream.data import LabelledChips
-from geozoo.ssl.downstream.experiment import LabelsExperiment
+from geozoo.ssl.downstream.data import LabelledChips, StoredPixels
+from geozoo.ssl.downstream.experiment import FitSettings, LabelsExperiment
+from geozoo.ssl.downstream.fit import count_updates
 from geozoo.ssl.downstream.heads import drop_sensors
 from geozoo.ssl.downstream.rows import Row, run_row
+from geozoo.ssl.downstream.subsets import balancing_copies
 from geozoo.ssl.downstream.sweep import begin_sweep, keep_row, plan_rows, read_rows
 from geozoo.ssl.fit import run_experiment
 from geozoo.store import open_location
@@ -20,12 +24,13 @@ from geozoo.training.distributed import World
 from geozoo.training.loop import Watch
 from geozoo.weights.draws import RowDraws
 from tests.ssl.test_fit import experiment
-from tests.support.chips import make_chips
+from tests.support.chips import SIZE, make_chips
+from tests.support.eo_sets import ingest, write_dfc2020
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from geozoo.eo.chips import Chips
+    from geozoo.ssl.downstream.experiment import Task
 
 SPLIT = {"validation": 0.2, "test": 0.2}
 WIDE = {"name": "resnet18", "options": {"channels": [16, 16, 32, 32]}}
@@ -91,6 +96,67 @@ def test_methods_see_the_same_batches(chips: Chips) -> None:
     assert np.bincount(np.concatenate(batches)).max() <= -(-120 // len(data)) + 1
 
 
+def test_rare_classes_come_as_often_as_others(chips: Chips) -> None:
+    """Six chips of one class and two of another: a pass has each of the two three times, and as many more updates."""
+    rows = np.concatenate([np.flatnonzero(chips.index["label"] == name)[:count] for name, count in ((0, 6), (1, 2))])
+    data = LabelledChips.read(chips, rows, {"s2": ("B04",)}, "single")
+    assert isinstance(data.truth, torch.Tensor)
+    balanced = replace(data, copies=balancing_copies(data.truth.numpy()))
+    batches = balanced.endless(4, seed=3)
+    for _ in range(2):
+        places = np.concatenate([next(batches) for _ in range(3)])
+        assert np.bincount(places).tolist() == [1] * 6 + [3] * 2
+    settings = FitSettings(epochs=5, batch_size=4)
+    assert (count_updates(settings, len(data.places)), count_updates(settings, len(balanced.places))) == (10, 15)
+
+
+def test_a_balanced_row_learns_longer(chips: Chips) -> None:
+    """14 chips of which 2, 4 and 8 have a class are 24 in a pass."""
+    fit = {**FIT, "updates": None, "epochs": 3, "batch_size": 2, "balance": True}
+    bench = open_bench(labels(chips.url, views=VIEWS, fit=fit, split={**SPLIT, "seed": 9}))
+    assert np.bincount(chips.index["label"].to_numpy(int)[bench.parts.train]).tolist() == [2, 4, 8]
+    result = run_row(bench, Row(method="scratch", fraction=1.0, seed=0))
+    assert (result.labels, result.updates) == (14, 3 * 24 // 2)
+
+
+@pytest.mark.parametrize("method", ["statistics", "knn", "scratch"])
+def test_parts_too_large_for_memory_are_read_in_pieces(
+    chips: Chips, model: str, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = labels(chips.url, model=model, methods=[method], fit={**FIT, "updates": 6})
+    row = Row.model_validate({"method": method, "fraction": 1.0, "seed": 0})
+    at_once = run_row(open_bench(chosen), row)
+    monkeypatch.setattr("geozoo.ssl.downstream.data.RESIDENT_BYTES", 2000)
+    monkeypatch.setattr("geozoo.ssl.downstream.fit.EVALUATED", 3 * SIZE**2)
+    asked: list[int] = []
+    read = Chips.read
+    monkeypatch.setattr(
+        Chips, "read", lambda self, name, rows, bands: asked.append(len(rows)) or read(self, name, rows, bands)
+    )
+    bench = open_bench(chosen)
+    bench._scaled  # noqa: B018  (measures bands on many chips at once where there is no model)
+    asked.clear()
+    in_pieces = run_row(bench, row)
+    assert in_pieces.candidates == at_once.candidates
+    assert max(asked) <= max(3, FIT["batch_size"] if method == "scratch" else 0)
+
+
+@pytest.mark.parametrize("task", ["multi", "segmentation"])
+def test_masks_are_read_in_pieces_too(task: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chips = open_chips(ingest(write_dfc2020(tmp_path / "files"), tmp_path / "chips"))
+    rows, bands = np.array([5, 2, 9, 11]), {"s1": ("VH",)}
+    whole = LabelledChips.read(chips, rows, bands, task)
+    monkeypatch.setattr("geozoo.ssl.downstream.data.RESIDENT_BYTES", 0)
+    stored = LabelledChips.read(chips, rows, bands, task)
+    assert isinstance(stored.truth, StoredPixels)
+    assert len(stored) == 4
+    assert {name: one.shape for name, one in stored.pixels.items()} == {"s1": whole.pixels["s1"].shape}
+    for one, other in zip(stored.batches(3, "cpu"), whole.batches(3, "cpu"), strict=True):
+        assert torch.equal(one[0]["s1"], other[0]["s1"])
+        assert torch.equal(one[1], other[1])
+        assert one[1].dtype == torch.int64
+
+
 def test_what_was_trained_on_is_not_scored(chips: Chips, model: str) -> None:
     with pytest.raises(InputError, match="test chips were trained on"):
         open_bench(labels(chips.url, model=model, methods=["probe"], split={**SPLIT, "seed": 1}))
@@ -142,5 +208,7 @@ def test_a_sweep_goes_on_where_it_stopped(chips: Chips, tmp_path: Path) -> None:
     assert [row.id for row in begin_sweep(bench, location.url)] == [row.id for row in (rows[0], *rows[2:])]
     assert [one.row for one in read_rows(location.url)] == [rows[1]]
     longer = open_bench(labels(chips.url, views=VIEWS, methods=["statistics"], fit={**FIT, "updates": 41}))
-    with pytest.raises(InputError, match="results of other settings"):
-        begin_sweep(longer, location.url)
+    balanced = open_bench(labels(chips.url, views=VIEWS, methods=["statistics"], fit={**FIT, "balance": True}))
+    for other in (longer, balanced):
+        with pytest.raises(InputError, match="results of other settings"):
+            begin_sweep(other, location.url)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from geozoo.datasets.hf_parquet import EUROSAT_CLASSES as CLASSES
 from geozoo.eo.bands import DISPLAY, EUROSAT_BANDS
 from geozoo.eo.readers.record import ReaderRecord
 from geozoo.eo.tiles import BandFile, Collection, Raster, Tile
@@ -15,18 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CLASSES = (
-    "AnnualCrop",
-    "Forest",
-    "HerbaceousVegetation",
-    "Highway",
-    "Industrial",
-    "Pasture",
-    "PermanentCrop",
-    "Residential",
-    "River",
-    "SeaLake",
-)
 _INSIDE = (".", "2750", "ds/images/remote_sensing/otherDatasets/sentinel_2/tif", "EuroSAT_MS", "EuroSAT_RGB")
 """Where the class folders lie below the folder given, in the two archives and their repackagings."""
 

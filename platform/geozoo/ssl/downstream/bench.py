@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from geozoo.eo.chips import open_chips
+from geozoo.eo.tiles import IGNORE
 from geozoo.errors import InputError
-from geozoo.ssl.augment import Geometry
 from geozoo.ssl.downstream.data import MASK, LabelledChips
 from geozoo.ssl.downstream.experiment import NEED_MODEL
 from geozoo.ssl.downstream.fit import evaluated
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from geozoo.eo.chips import Chips
-    from geozoo.ssl.downstream.experiment import LabelsExperiment, Task
+    from geozoo.ssl.downstream.experiment import LabelsExperiment
     from geozoo.ssl.downstream.heads import Encoders
     from geozoo.ssl.split import Parts, Rows
     from geozoo.ssl.trained import TrainedViews
@@ -35,12 +35,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Bench:
-    """Opened once in a process, for any number of rows."""
+    """Opened once in a process, for any number of rows, which are computed on ``device``."""
 
     experiment: LabelsExperiment
     chips: Chips
     parts: Parts
     model: TrainedViews | None
+    device: str = "cpu"
 
     @property
     def classes(self) -> int:
@@ -78,15 +79,16 @@ class Bench:
             load_weights(views)
         return views
 
-    def embed(self, encoders: Encoders, data: LabelledChips) -> Tensor:
-        """Vectors ``[n, dim]`` of chips as evaluation sees them, without gradient."""
-        augmentation, found = self.experiment.augmentation, []
+    def embed(self, encoders: Encoders, data: LabelledChips) -> tuple[Tensor, Tensor]:
+        """Vectors ``[n, dim]`` and class ``[n]`` of the chips that have one, as evaluation sees them; no gradient."""
+        vectors, labels = [], []
         with torch.no_grad():
-            for pixels, truth in data.batches(evaluated(data, augmentation), "cpu"):
-                features = encoders.features(pixels, Geometry.centred(augmentation, len(truth), "cpu"))
+            for pixels, geometry, answers in evaluated(data, self.experiment.augmentation, self.device):
+                features = encoders.features(pixels, geometry)
                 assert isinstance(features, torch.Tensor)
-                found.append(features)
-        return torch.cat(found)
+                vectors.append(features[answers != IGNORE])
+                labels.append(answers[answers != IGNORE])
+        return torch.cat(vectors), torch.cat(labels)
 
     @cached_property
     def _scaled(self) -> Views:
@@ -109,7 +111,7 @@ def located(experiment: LabelsExperiment) -> LabelsExperiment:
     return experiment.model_copy(update={name: open_location(url).url for name, url in given.items() if url})
 
 
-def open_bench(experiment: LabelsExperiment) -> Bench:
+def open_bench(experiment: LabelsExperiment, device: str = "cpu") -> Bench:
     """Open chips and model, and make sure that nothing the model was trained on is scored.
 
     Raises:
@@ -130,17 +132,21 @@ def open_bench(experiment: LabelsExperiment) -> Bench:
     model = open_views(experiment.model) if experiment.model else None
     if model is not None:
         _refuse_leak(chips, parts, model)
-    _refuse_unlabelled(chips, parts.train, experiment.task)
-    return Bench(experiment, chips, parts, model)
+    _refuse_unlabelled(chips, parts.train, experiment)
+    return Bench(experiment, chips, parts, model, device)
 
 
-def _refuse_unlabelled(chips: Chips, train: Rows, task: Task) -> None:
+def _refuse_unlabelled(chips: Chips, train: Rows, experiment: LabelsExperiment) -> None:
     if not len(chips.header.classes):
         raise InputError(f"the chips of {chips.url} have no classes: ingest a labelled data set")
-    if task == "segmentation" and MASK not in chips.header.arrays:
+    if experiment.task == "segmentation" and MASK not in chips.header.arrays:
         raise InputError(f"the chips of {chips.url} have no mask, which task segmentation learns: choose another task")
-    if task == "single" and (chip_labels(chips)[train] < 0).all():
+    if (chip_labels(chips)[train] >= 0).any():
+        return
+    if experiment.task == "single":
         raise InputError(f"no training chip of {chips.url} has exactly one class: choose task multi or segmentation")
+    if experiment.fit.balance:
+        raise InputError(f"no training chip of {chips.url} has exactly one class to balance by: set fit.balance=false")
 
 
 def _refuse_leak(chips: Chips, parts: Parts, model: TrainedViews) -> None:

@@ -1,8 +1,8 @@
-"""Chips with their answers, in memory, in batches for any number of updates."""
+"""Chips with their answers, in memory where they fit, in batches for any number of updates."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,9 +11,10 @@ import torch
 from geozoo.eo.labels import MULTILABEL_SHARE
 from geozoo.eo.tiles import IGNORE
 from geozoo.ssl.split import chip_labels
+from geozoo.ssl.stream import RESIDENT_BYTES, chip_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -21,10 +22,32 @@ if TYPE_CHECKING:
     from geozoo.eo.chips import Chips
     from geozoo.ssl.augment import Geometry
     from geozoo.ssl.downstream.experiment import Task
-    from geozoo.ssl.experiment import AugmentationSettings
     from geozoo.ssl.split import Rows
 
+    Items = NDArray[Any] | slice
+
 MASK = "mask"
+
+
+@dataclass(frozen=True)
+class StoredPixels:
+    """Bands of some chips, read from their store when they are indexed as an array ``[n, bands, size, size]`` would."""
+
+    chips: Chips
+    modality: str
+    rows: Rows
+    bands: Sequence[str]
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of the array."""
+        return len(self.rows), len(self.bands), self.chips.header.size, self.chips.header.size
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, items: Items) -> NDArray[Any]:
+        return self.chips.read(self.modality, self.rows[items], self.bands)
 
 
 @dataclass(frozen=True)
@@ -33,32 +56,47 @@ class LabelledChips:
 
     Attributes:
         pixels: by modality, ``[n, bands, size, size]`` as stored.
-        truth: int64 ``[n]``, or 0/1 float ``[n, classes]``, by the task; masks int64 ``[n, size, size]`` for pixels,
+        truth: int64 ``[n]``, or 0/1 float ``[n, classes]``, by the task; masks ``[n, 1, size, size]`` for pixels,
             and where labels are those of a mask: what is true then depends on the part of a chip that is seen.
         task: what is asked.
         classes: how many there are.
+        copies: how often training sees each chip in a pass.
     """
 
-    pixels: Mapping[str, NDArray[Any]]
-    truth: Tensor
+    pixels: Mapping[str, NDArray[Any] | StoredPixels]
+    truth: Tensor | NDArray[Any] | StoredPixels
     task: Task
     classes: int
+    copies: NDArray[Any] | int = 1
 
     @classmethod
     def read(cls, chips: Chips, rows: Rows, bands: Mapping[str, tuple[str, ...]], task: Task) -> LabelledChips:
-        """Read chips and what is true of them."""
-        pixels = {name: chips.read(name, rows, names) for name, names in bands.items()}
-        return cls(pixels, _truth(chips, rows, task), task, len(chips.header.classes))
+        """Chips and what is true of them; of more than `RESIDENT_BYTES` a batch is read each time it is taken."""
+        masked = task == "segmentation" or chips.header.labels_of == "mask"
+        read = {**bands, MASK: chips.header.arrays[MASK].bands} if masked else bands
+        kept = chip_bytes(chips, read) * len(rows) <= RESIDENT_BYTES
+        arrays = {
+            name: chips.read(name, rows, names) if kept else StoredPixels(chips, name, rows, names)
+            for name, names in read.items()
+        }
+        truth = arrays[MASK] if masked else _labels(chips, rows, task)
+        return cls({name: arrays[name] for name in bands}, truth, task, len(chips.header.classes))
 
     def __len__(self) -> int:
         return len(self.truth)
 
-    def take(self, items: NDArray[Any] | slice, device: str) -> tuple[dict[str, Tensor], Tensor]:
-        """A batch on a device: float pixels in stored units, and the truth."""
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """The chips of a pass of training, those with several copies several times."""
+        return np.repeat(np.arange(len(self)), self.copies)
+
+    def take(self, items: Items, device: str) -> tuple[dict[str, Tensor], Tensor]:
+        """A batch on a device: float pixels in stored units, and the truth, masks as int64 ``[n, size, size]``."""
         pixels = {
             name: torch.from_numpy(all_[items].astype(np.float32)).to(device) for name, all_ in self.pixels.items()
         }
-        return pixels, self.truth[items].to(device)
+        truth = torch.as_tensor(self.truth[items]).to(device)
+        return pixels, truth[:, 0].long() if truth.ndim == 4 else truth
 
     def batches(self, size: int, device: str) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
         """All chips once, in order."""
@@ -72,29 +110,14 @@ class LabelledChips:
         moved = geometry(truth[:, None].float(), categorical=True)[:, 0].long()
         return moved if self.task == "segmentation" else labels_of_masks(moved, self.task, self.classes)
 
-    def centred(self, augmentation: AugmentationSettings) -> LabelledChips:
-        """The chips as evaluation sees them, one answer each: the middle square where training crops.
-
-        Chips without a class are left out where each should have one.
-        """
-        side = next(iter(self.pixels.values())).shape[-1]
-        size = augmentation.crop or side
-        middle = slice((side - size + 1) // 2, (side - size + 1) // 2 + size)
-        truth = self.truth
-        if truth.ndim == 3 and self.task != "segmentation":
-            truth = labels_of_masks(truth[:, middle, middle], self.task, self.classes)
-        kept = truth != IGNORE if self.task == "single" else torch.ones(len(truth), dtype=torch.bool)
-        pixels = {name: one[kept.numpy()][..., middle, middle] for name, one in self.pixels.items()}
-        return replace(self, pixels=pixels, truth=truth[kept])
-
     def endless(self, size: int, seed: int) -> Iterator[NDArray[Any]]:
         """Places of batches of exactly ``size`` chips, or of all there are: shuffled passes, end to end."""
         generator = np.random.default_rng([seed, 17])
         waiting = np.empty(0, np.int64)
-        size = min(size, len(self))
+        size = min(size, len(self.places))
         while True:
             while len(waiting) < size:
-                waiting = np.concatenate([waiting, generator.permutation(len(self))])
+                waiting = np.concatenate([waiting, generator.permutation(self.places)])
             yield waiting[:size]
             waiting = waiting[size:]
 
@@ -112,9 +135,7 @@ def labels_of_masks(masks: Tensor, task: Task, classes: int) -> Tensor:
     return torch.where(counts.sum(1) > 0, counts.argmax(1), IGNORE)
 
 
-def _truth(chips: Chips, rows: Rows, task: Task) -> Tensor:
-    if task == "segmentation" or chips.header.labels_of == "mask":
-        return torch.from_numpy(chips.read(MASK, rows)[:, 0].astype(np.int64))
+def _labels(chips: Chips, rows: Rows, task: Task) -> Tensor:
     if task == "single":
         labels = torch.from_numpy(chip_labels(chips)[rows])
         return labels.masked_fill(labels < 0, IGNORE)

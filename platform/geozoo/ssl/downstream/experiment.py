@@ -35,7 +35,8 @@ class FitSettings(Frozen):
 
     ``updates`` counts steps of the optimiser, whatever the number of labels; ``epochs`` counts passes instead, as
     published. Of ``learning_rates`` the one with the best validation score is kept; ``probe_rates`` are those of a
-    linear layer alone. An encoder that is trained has ``encoder_rate`` times the rate of its head.
+    linear layer alone. An encoder that is trained has ``encoder_rate`` times the rate of its head. With ``balance``
+    the chips of rarer classes come several times in a pass (`geozoo.ssl.downstream.subsets.balancing_copies`).
     """
 
     updates: Count | None = None
@@ -46,6 +47,7 @@ class FitSettings(Frozen):
     learning_rates: tuple[Positive, ...] = Field(default=(1e-3,), min_length=1)
     probe_rates: tuple[Positive, ...] = Field(default=(1e-2,), min_length=1)
     encoder_rate: Positive = 1.0
+    balance: bool = False
     schedule: ScheduleSettings = ScheduleSettings()
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ from geozoo.training.optimizers import make_schedule
 from geozoo.weights.draws import RowDraws
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from geozoo.ssl.downstream.data import LabelledChips
     from geozoo.ssl.downstream.experiment import FitSettings, Task
@@ -49,19 +49,20 @@ def fit_heads(
 ) -> list[float]:
     """Train in place; batches and augmentations depend on the seed alone, so that methods are compared in pairs.
 
-    With several ``heads`` on one frozen encoder each learns at its own rate from the same features; encoders that
-    are trained too have one head and one rate.
+    Encoders and heads must be on the device; augmentations on a GPU draw other numbers than on a CPU. With several
+    ``heads`` on one frozen encoder each learns at its own rate from the same features; encoders that are trained too
+    have one head and one rate.
 
     Returns:
         The mean training loss of each head over the last tenth of the updates.
     """
-    updates = count_updates(settings, len(data))
+    updates = count_updates(settings, len(data.places))
     optimizers = [_optimizer(encoders, head, rate, settings) for head, rate in zip(heads, rates, strict=True)]
     schedules = [make_schedule(optimizer, settings.schedule, updates) for optimizer in optimizers]
-    epoch = -(-len(data) // settings.batch_size)
+    epoch = -(-len(data.places) // settings.batch_size)
     places = data.endless(settings.batch_size, seed)
-    sums, counted = [0.0] * len(heads), 0
-    this_epoch = [0.0] * len(heads)
+    late, this_epoch = (torch.zeros(len(heads), dtype=torch.float64, device=device) for _ in range(2))
+    counted = max(1, updates // 10)
     encoders.train()
     for head in heads:
         head.train()
@@ -73,20 +74,20 @@ def fit_heads(
         answers = data.answers(truth, geometry)
         with torch.set_grad_enabled(not encoders.frozen):
             features = encoders.drawn_features(pixels, geometry, augmentation, draws)
-        counted += step >= updates - max(1, updates // 10)
         for number, (head, optimizer, schedule) in enumerate(zip(heads, optimizers, schedules, strict=True)):
             loss = task_loss(head(features), answers, data.task)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
             schedule.after_step()
-            this_epoch[number] += float(loss.detach())
-            if (step + 1) % epoch == 0:
-                schedule.after_epoch(this_epoch[number] / epoch)
-                this_epoch[number] = 0.0
-            if counted:
-                sums[number] += float(loss.detach())
-    return [total / counted for total in sums]
+            this_epoch[number] += loss.detach()
+            if step >= updates - counted:
+                late[number] += loss.detach()
+        if (step + 1) % epoch == 0:
+            for schedule, total in zip(schedules, this_epoch.tolist(), strict=True):
+                schedule.after_epoch(total / epoch)
+            this_epoch.zero_()
+    return [total / counted for total in late.tolist()]
 
 
 def score_heads(
@@ -101,20 +102,22 @@ def score_heads(
     counts: list[LabelCounts | ClassCounts] = [new(data.classes) for _ in heads]
     encoders.eval()
     with torch.no_grad():
-        for pixels, truth in data.batches(evaluated(data, augmentation), device):
-            geometry = Geometry.centred(augmentation, len(truth), device)
+        for pixels, geometry, answers in evaluated(data, augmentation, device):
             features = encoders.features(pixels, geometry)
-            answers = data.answers(truth, geometry)
             for head, counted in zip(heads, counts, strict=True):
                 head.eval()
                 counted.add(head(features), answers)
     return [counted.score() for counted in counts]
 
 
-def evaluated(data: LabelledChips, augmentation: AugmentationSettings) -> int:
-    """Chips of a batch that is only looked at."""
+def evaluated(
+    data: LabelledChips, augmentation: AugmentationSettings, device: str
+) -> Iterator[tuple[dict[str, Tensor], Geometry, Tensor]]:
+    """All chips once, in batches, as evaluation sees them: pixels, where the middle is cut from them, and answers."""
     side = augmentation.crop or next(iter(data.pixels.values())).shape[-1]
-    return max(1, EVALUATED // side**2)
+    for pixels, truth in data.batches(max(1, EVALUATED // side**2), device):
+        geometry = Geometry.centred(augmentation, len(truth), device)
+        yield pixels, geometry, data.answers(truth, geometry)
 
 
 def task_loss(logits: Tensor, truth: Tensor, task: Task) -> Tensor:

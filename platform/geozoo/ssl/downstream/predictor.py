@@ -82,9 +82,14 @@ class Predictor:
 
     @torch.no_grad()
     def logits(self, pixels: Mapping[str, Tensor]) -> Tensor:
-        """Logits ``[n, classes]``, or ``[n, classes, size, size]`` of pixels, of chips of ``card.size`` as stored."""
-        logits: Tensor = self.head(self.encoders.features(pixels, Geometry()))
-        return logits
+        """Logits ``[n, classes]``, or ``[n, classes, size, size]`` of pixels, of chips of ``card.size`` as stored.
+
+        Computed where the encoders are; chips and logits are on the CPU.
+        """
+        device = next(self.encoders.parameters()).device
+        here = {name: one.to(device) for name, one in pixels.items()}
+        logits: Tensor = self.head(self.encoders.features(here, Geometry()))
+        return logits.cpu()
 
 
 def keep_best(bench: Bench, results: Sequence[RowResult], location: Location) -> PredictorCard:
@@ -102,7 +107,8 @@ def keep_best(bench: Bench, results: Sequence[RowResult], location: Location) ->
     encoders, heads = learn(bench, row, read_labelled(bench, row), rates)
     head = heads[rates.index(rate)]
     validation, test = (
-        score_heads(encoders, [head], part, bench.experiment.augmentation)[0] for part in (bench.validation, bench.test)
+        score_heads(encoders, [head], part, bench.experiment.augmentation, bench.device)[0]
+        for part in (bench.validation, bench.test)
     )
     card = PredictorCard(
         experiment=bench.experiment,
@@ -122,7 +128,7 @@ def keep_best(bench: Bench, results: Sequence[RowResult], location: Location) ->
     return card
 
 
-def open_predictor(url: str | Path) -> Predictor:
+def open_predictor(url: str | Path, device: str = "cpu") -> Predictor:
     """Open what ``geozoo sweep --keep`` wrote.
 
     Raises:
@@ -150,4 +156,4 @@ def open_predictor(url: str | Path) -> Predictor:
     except (FileNotFoundError, RuntimeError, SafetensorError) as error:
         cause = str(error).splitlines()[0]
         raise DamagedZooError(f"{WEIGHTS_NAME} at {location.url} cannot be used ({cause}): keep it again.") from error
-    return Predictor(location.url, card, encoders.eval(), head.eval())
+    return Predictor(location.url, card, encoders.to(device).eval(), head.to(device).eval())

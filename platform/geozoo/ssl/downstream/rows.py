@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,7 +16,7 @@ from geozoo.ssl.downstream.fit import count_updates, fit_heads, score_heads
 from geozoo.ssl.downstream.heads import Encoders, make_head
 from geozoo.ssl.downstream.metrics import ClassCounts, Score
 from geozoo.ssl.downstream.statistics import fit_statistics
-from geozoo.ssl.downstream.subsets import labelled_subset
+from geozoo.ssl.downstream.subsets import balancing_copies, labelled_subset
 from geozoo.ssl.knn import knn_predict
 from geozoo.ssl.split import chip_labels
 from geozoo.training.draws import derived_seed
@@ -86,13 +87,12 @@ def run_row(bench: Bench, row: Row) -> RowResult:
     experiment, train = bench.experiment, read_labelled(bench, row)
     updates = 0
     if row.method == "statistics":
-        seen, validation, test = _centred(bench, train)
-        found = fit_statistics(seen, validation, test, bench.classes)
+        found = fit_statistics(train, bench.validation, bench.test, experiment.augmentation)
         candidates = [Candidate(rate=rate, validation=one, test=other) for rate, one, other in found]
     elif row.method == "knn":
         candidates = list(_knn(bench, row, train))
     else:
-        updates = count_updates(experiment.fit, len(train))
+        updates = count_updates(experiment.fit, len(train.places))
         candidates = list(_trained(bench, row, train))
     seconds = time.perf_counter() - started
     return RowResult(row=row, labels=len(train), updates=updates, candidates=tuple(candidates), seconds=seconds)
@@ -100,21 +100,23 @@ def run_row(bench: Bench, row: Row) -> RowResult:
 
 def read_labelled(bench: Bench, row: Row) -> LabelledChips:
     """The chips that a row learns from."""
-    train, task = bench.parts.train, bench.experiment.task
-    labels = chip_labels(bench.chips)[train] if task == "single" else train * 0
+    train, task, majority = bench.parts.train, bench.experiment.task, chip_labels(bench.chips)
+    labels = majority[train] if task == "single" else train * 0
     known = labels >= 0
-    return bench.read(labelled_subset(train[known], labels[known], row.fraction, row.seed))
+    chosen = labelled_subset(train[known], labels[known], row.fraction, row.seed)
+    data = bench.read(chosen)
+    return replace(data, copies=balancing_copies(majority[chosen])) if bench.experiment.fit.balance else data
 
 
 def learn(bench: Bench, row: Row, train: LabelledChips, rates: Sequence[float]) -> tuple[Encoders, list[nn.Module]]:
     """Train a head at each rate on one frozen encoder, or a whole network at one rate; the same row learns the same."""
     experiment, frozen = bench.experiment, row.method in FROZEN
     views = bench.new_views(row.seed, trained=row.method in NEED_MODEL)
-    encoders = Encoders(views, frozen=frozen, pixels=experiment.task == "segmentation")
+    encoders = Encoders(views, frozen=frozen, pixels=experiment.task == "segmentation").to(bench.device)
     torch.manual_seed(derived_seed(row.seed, "heads"))
     first = make_head(views, experiment.task, bench.classes, bench.size, frozen=frozen)
-    heads = [copy.deepcopy(first) for _ in rates]
-    fit_heads(encoders, heads, rates, train, experiment.fit, experiment.augmentation, row.seed)
+    heads = [copy.deepcopy(first).to(bench.device) for _ in rates]
+    fit_heads(encoders, heads, rates, train, experiment.fit, experiment.augmentation, row.seed, bench.device)
     return encoders, heads
 
 
@@ -129,7 +131,8 @@ def _trained(bench: Bench, row: Row, train: LabelledChips) -> Iterator[Candidate
     for rates in rate_groups(bench.experiment, row.method):
         encoders, heads = learn(bench, row, train, rates)
         scores = [
-            score_heads(encoders, heads, part, bench.experiment.augmentation) for part in (bench.validation, bench.test)
+            score_heads(encoders, heads, part, bench.experiment.augmentation, bench.device)
+            for part in (bench.validation, bench.test)
         ]
         for rate, validation, test in zip(rates, *scores, strict=True):
             yield Candidate(rate=rate, validation=validation, test=test)
@@ -139,18 +142,13 @@ def _knn(bench: Bench, row: Row, train: LabelledChips) -> Iterator[Candidate]:
     """Nearest neighbours among the labelled chips, 1, 5 and 20 of them."""
     if bench.experiment.task != "single":
         raise InputError("method 'knn' reads one class a chip: leave it out of this task")
-    encoders = Encoders(bench.new_views(row.seed, trained=True), frozen=True).eval()
-    parts = _centred(bench, train)
-    bank, *queries = (bench.embed(encoders, part) for part in parts)
+    encoders = Encoders(bench.new_views(row.seed, trained=True), frozen=True).eval().to(bench.device)
+    (bank, labels), *scored = (bench.embed(encoders, part) for part in (train, bench.validation, bench.test))
     for neighbours in (1, 5, 20):
         scores = []
-        for part, vectors in zip(parts[1:], queries, strict=True):
-            predicted = knn_predict(bank, parts[0].truth, vectors, neighbours)
+        for vectors, truth in scored:
+            predicted = knn_predict(bank, labels, vectors, neighbours)
             counts = ClassCounts(bench.classes)
-            counts.add(torch.nn.functional.one_hot(predicted, bench.classes).float(), part.truth)
+            counts.add(torch.nn.functional.one_hot(predicted, bench.classes).float(), truth)
             scores.append(counts.score())
         yield Candidate(rate=neighbours, validation=scores[0], test=scores[1])
-
-
-def _centred(bench: Bench, train: LabelledChips) -> list[LabelledChips]:
-    return [part.centred(bench.experiment.augmentation) for part in (train, bench.validation, bench.test)]

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from geozoo.eo.tiles import IGNORE
 from geozoo.errors import InputError
+from geozoo.ssl.downstream.fit import evaluated
 from geozoo.ssl.downstream.metrics import ClassCounts
 
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from geozoo.ssl.downstream.data import LabelledChips
     from geozoo.ssl.downstream.metrics import Score
+    from geozoo.ssl.experiment import AugmentationSettings
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0, 1000.0)
 """Inverse penalties of the logistic regression; the validation score chooses."""
@@ -33,9 +36,9 @@ def band_statistics(pixels: Mapping[str, NDArray[np.generic]]) -> NDArray[np.flo
 
 
 def fit_statistics(
-    train: LabelledChips, validation: LabelledChips, test: LabelledChips, classes: int
+    train: LabelledChips, validation: LabelledChips, test: LabelledChips, augmentation: AugmentationSettings
 ) -> list[tuple[float, Score, Score]]:
-    """Strength, validation score and test score of every regression.
+    """Strength, validation score and test score of every regression, all on chips as evaluation sees them.
 
     Raises:
         InputError: chips have not one class each.
@@ -46,17 +49,27 @@ def fit_statistics(
 
     if train.task != "single":
         raise InputError("method 'statistics' reads one class a chip: leave it out of this task")
-    features = [band_statistics(part.pixels) for part in (train, validation, test)]
+    (features, labels), *scored = (_seen(part, augmentation) for part in (train, validation, test))
     fits = []
     for strength in STRENGTHS:
         model = make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=5000))
-        model.fit(features[0], train.truth.numpy())
+        model.fit(features, labels)
         scores = []
-        for part, seen in ((validation, features[1]), (test, features[2])):
-            logits = torch.full((len(part), classes), -torch.inf)
+        for seen, truth in scored:
+            logits = torch.full((len(truth), train.classes), -torch.inf)
             logits[:, model.classes_] = torch.from_numpy(model.predict_log_proba(seen)).float()
-            counts = ClassCounts(classes)
-            counts.add(logits, part.truth)
+            counts = ClassCounts(train.classes)
+            counts.add(logits, torch.from_numpy(truth))
             scores.append(counts.score())
         fits.append((strength, scores[0], scores[1]))
     return fits
+
+
+def _seen(data: LabelledChips, augmentation: AugmentationSettings) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Statistics and class of every chip that has one."""
+    features, labels = [], []
+    for pixels, geometry, answers in evaluated(data, augmentation, "cpu"):
+        features.append(band_statistics({name: geometry(one).numpy() for name, one in pixels.items()}))
+        labels.append(answers.numpy())
+    found = np.concatenate(labels)
+    return np.concatenate(features)[found != IGNORE], found[found != IGNORE]

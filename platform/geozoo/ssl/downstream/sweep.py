@@ -18,7 +18,7 @@ SWEEP_NAME = "sweep.json"
 
 
 def plan_rows(experiment: LabelsExperiment) -> list[Row]:
-    """Every row of the table, cheap ones first within a fraction."""
+    """Every row of the table: fraction by fraction, within one seed by seed, and all methods of a seed together."""
     return [
         Row(method=method, fraction=fraction, seed=seed)
         for fraction in experiment.fractions
@@ -48,6 +48,8 @@ def sweep_identity(bench: Bench) -> bytes:
     """What results of one table agree in: settings, chips, weights; methods, fractions and seeds may grow."""
     notes = {"title", "provenance", "chips", "model", "methods", "fractions", "seeds"}
     tree = bench.experiment.model_dump(mode="json", exclude=notes)
+    if not bench.experiment.fit.balance:
+        del tree["fit"]["balance"]  # tables that were begun before there was this setting go on
     tree["plan"] = bench.chips.header.plan_sha256
     tree["model"] = bench.model.digest if bench.model else None
     return json.dumps(tree, sort_keys=True, indent=1).encode()
