@@ -40,6 +40,21 @@ def test_embeddings_are_geoparquet(chips: Chips, tmp_path: Path, monkeypatch: py
     np.testing.assert_allclose(table["embedding"].iloc[4], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_chips_go_where_the_encoders_are(chips: Chips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a device whose tensors have no data: to mix it with the CPU is an error."""
+    trained = experiment(chips.url, training={"epochs": 1, "batch_size": 6})
+    run_experiment(trained, str(tmp_path / "model"), World(), Watch())
+    came_from: list[str] = []
+
+    def cpu(tensor: torch.Tensor) -> torch.Tensor:
+        came_from.append(tensor.device.type)
+        return torch.zeros(tensor.shape)
+
+    monkeypatch.setattr(torch.Tensor, "cpu", cpu)
+    write_embeddings(open_views(tmp_path / "model", "meta"), chips, tmp_path / "e.parquet")
+    assert came_from[-1] == "meta"
+
+
 def test_chips_without_the_bands_are_refused(chips: Chips, tmp_path: Path) -> None:
     trained = experiment(chips.url, training={"epochs": 1, "batch_size": 6})
     run_experiment(trained, str(tmp_path / "model"), World(), Watch())
