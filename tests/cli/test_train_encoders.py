@@ -49,7 +49,7 @@ def test_encoders_are_trained_in_two_goes_and_exported(
         patch.setattr("geozoo.ssl.fit.run_experiment", interrupted)
         stopped = geozoo(*command, tmp_path / "model")
     assert stopped.code == 130
-    assert "run the same command again to go on from the last finished epoch" in stopped.err.splitlines()[-1]
+    assert "run the same command again to go on from the last checkpoint" in stopped.err.splitlines()[-1]
     ended, whole = geozoo(*command, tmp_path / "model"), geozoo(*command, tmp_path / "whole")
     assert ended.code == 0, ended.err
     assert "epoch 2/2: loss" in ended.err
