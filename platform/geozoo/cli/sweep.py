@@ -37,7 +37,9 @@ def sweep(
     gpus_per_row: Annotated[
         float, typer.Option(metavar="F", min=0, help="GPUs of each row; below 1 several share one.")
     ] = 0.0,
-    local: Annotated[bool, typer.Option("--local", help="Run in this one process, without Ray.")] = False,
+    local: Annotated[
+        bool, typer.Option("--local", help="Run in this one process, on its GPU if it has one, without Ray.")
+    ] = False,
     address: Annotated[
         str | None, typer.Option(help="Use a running Ray cluster: auto, or host:port. Default: one on this machine.")
     ] = None,

@@ -39,7 +39,9 @@ def train(
     gpus_per_worker: Annotated[
         float, typer.Option(metavar="F", min=0, help="GPUs of each worker; below 1 several share one.")
     ] = 0.0,
-    local: Annotated[bool, typer.Option("--local", help="Train in this one process, without Ray.")] = False,
+    local: Annotated[
+        bool, typer.Option("--local", help="Train in this one process, on its GPU if it has one, without Ray.")
+    ] = False,
     address: Annotated[
         str | None, typer.Option(help="Use a running Ray cluster: auto, or host:port. Default: one on this machine.")
     ] = None,
@@ -89,12 +91,12 @@ def _run(
     gpus_per_worker: float,
 ) -> None:
     from geozoo.errors import InterruptedTrainingError
-    from geozoo.training.distributed import World
+    from geozoo.training.distributed import World, own_device
     from geozoo.training.loop import Watch
 
     try:
         if local:
-            kind.run(experiment, url, World(), Watch(on_epoch))
+            kind.run(experiment, url, World(device=own_device()), Watch(on_epoch))
             return
         from geozoo.cluster.preflight import refuse_unreachable_nodes
         from geozoo.cluster.session import ray_session, results_only
