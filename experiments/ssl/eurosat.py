@@ -22,9 +22,11 @@ INTRODUCTION = """# EuroSAT RGB: what labels are worth, with and without pre-tra
 
 Written by `python experiments/ssl/eurosat.py` from `results/`; the commands are in README.md. 10,000 tiles, a thousand
 a class. Test accuracy in %, mean±sample deviation over five seeds (of the labelled subset, the heads and the order of
-batches; there is one pre-training a split). Every row has as many updates and the same augmentation as the others of
-its table; its learning rate was chosen on validation tiles. The last line is paired by seed: the better of probe and
-fine-tuning by validation, minus training from scratch, with a 95 % interval by Student's t."""
+batches; there is one pre-training a split, and its own spread is not in the numbers). Every row has the same
+augmentation and as many updates, 300 of 64 tiles, which are fewer than three passes over all labels: networks trained
+to the end score more there. Its learning rate was chosen on validation tiles, now and then at an end of its grid. The
+last line is paired by seed: the better of probe and fine-tuning by validation, minus training from scratch, with a
+95 % interval by Student's t."""
 BATCH = """Ten epochs of the same pre-training, the learning rate in proportion to the square root of the batch
 (`python experiments/ssl/batch_sizes.py`); a linear probe on 2 % and 10 % of the labels of the random split. Memory is
 the peak of the whole process."""

@@ -62,6 +62,8 @@ def our_row(path: Path, method: str, task: str, test_chips: int) -> list[str] | 
         name = different[0]
         raise ValueError(f"{path.name} has {name} {values.get(name)!r}, not {expected[name]!r}: remove it")
     cells = [cell for cell in values["cells"] if (cell["method"], cell["fraction"]) == (method, 1.0)]
+    if cells and cells[0]["seeds"] < 2:
+        raise ValueError(f"{path.name} has one seed, which has no deviation: run more, or remove the file")
     if not cells:
         raise ValueError(f"{path.name} has no row {method!r} of all labels: run it, or remove the file")
     return [percent(one) for one in (*cells[0]["per_class"], cells[0]["average"], cells[0]["overall"])]

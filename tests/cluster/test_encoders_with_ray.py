@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,7 +34,6 @@ from tests.support.labels import write_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from geozoo.ssl.downstream.rows import RowResult
 
@@ -91,15 +91,18 @@ def test_rows_are_those_of_one_process_also_where_a_worker_dies(chips: str, tmp_
 
 
 def test_a_row_that_fails_is_named_and_the_others_stay(tmp_path: Path) -> None:
-    """Statistics cannot say several classes of a chip."""
-    chips = make_chips(tmp_path, multi=True).url
-    file, url = write_labels(tmp_path, chips, task="multi", seeds=[3]), str(tmp_path / "rows")
+    """Chips are damaged between two rows."""
+    chips = make_chips(tmp_path).url
+    file, url = write_labels(tmp_path, chips, seeds=[3]), str(tmp_path / "rows")
+    assert geozoo("sweep", file, "--to", url, "--set", "methods=[statistics]", "--local").code == 0
+    shard = Path(chips) / "chips.zarr" / "s2" / "c" / "0" / "0" / "0" / "0"
+    shard.write_bytes(bytes(shard.stat().st_size))
     outcome = geozoo("sweep", file, "--to", url)
     assert outcome.code == 1
     complaint = outcome.err.splitlines()[-1]
-    assert "1 of 2 rows failed (row statistics-1-3: " in complaint
-    assert "method 'statistics' reads one class a chip" in complaint
-    assert [result.row.id for result in read_rows(url)] == ["scratch-1-3"]
+    assert "1 of 1 rows failed (row scratch-1-3: " in complaint
+    assert "fails its checksum: ingest again elsewhere): see what ended them" in complaint
+    assert [result.row.id for result in read_rows(url)] == ["statistics-1-3"]
 
 
 def test_gpus_that_are_not_there_are_refused(chips: str, tmp_path: Path) -> None:

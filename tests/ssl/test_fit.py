@@ -11,11 +11,13 @@ from geozoo.errors import InputError, RecipeError
 from geozoo.recipe.load import parse_document
 from geozoo.ssl.experiment import SslExperiment
 from geozoo.ssl.fit import check, prepare, train_views
+from geozoo.ssl.scale import measure_bands
 from geozoo.ssl.trained import open_views
 from geozoo.store import open_location
 from geozoo.training.checkpoint import load_checkpoint
 from geozoo.training.distributed import World
 from geozoo.training.loop import Watch, fit
+from geozoo.weights.draws import RowDraws
 from tests.support.killed import Dying, KilledError
 from tests.support.workers import on_workers
 
@@ -111,6 +113,32 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(chips: Chips, tmp_path: Pat
     assert len(whole["losses"]) == 3
     for key, value in whole.items():
         assert torch.equal(torch.as_tensor(again[key]), torch.as_tensor(value)), key
+
+
+def test_each_part_has_its_use(chips: Chips) -> None:
+    """Training chips are learned from and measured, validation chips choose; test chips are looked at by nothing."""
+    prepared = prepare(experiment(chips.url), World())
+    parts = prepared.parts
+    job: Any = prepared.job
+    assert job.train.rows.tolist() == parts.train.tolist()
+    assert job.validation.rows.tolist() == parts.validation.tolist()
+    for _, view in prepared.system.views.each():
+        mean, std = measure_bands(chips, parts.train, view.bands, 0)
+        torch.testing.assert_close(view.scale.mean.tolist(), mean, rtol=1e-5, atol=0)
+        torch.testing.assert_close(view.scale.std.tolist(), std, rtol=1e-5, atol=0)
+    assert mean != measure_bands(chips, parts.test, view.bands, 0)[0]
+
+
+def test_both_sensors_of_a_view_are_moved_alike(chips: Chips) -> None:
+    """Two views of one band differ in nothing, so that what is drawn of them is equal."""
+    view = {"bands": {"s2": ["B08"]}, "encoder": ENCODER}
+    prepared = prepare(experiment(chips.url, views={"one": view, "other": view}), World())
+    embedder: Any = prepared.system.embedder
+    batch: Any = next(iter(prepared.job.train.epoch(0)))
+    draws = RowDraws.of(torch.Generator().manual_seed(3), batch.total)
+    (_, first), (_, second) = embedder.draw(batch, prepared.experiment, draws)
+    assert torch.equal(first, second)
+    assert not torch.equal(first, batch.pixels["s2"])
 
 
 @pytest.mark.parametrize("miner", ["none", "hard", "semi_hard"])

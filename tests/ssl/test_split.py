@@ -44,6 +44,15 @@ def test_a_shift_split_holds_out_whole_colour_clusters_of_each_class(chips: Chip
         assert away[0] < away[1]
 
 
+@pytest.mark.parametrize("by", ["random", "shift"])
+@pytest.mark.parametrize("seed", range(3))
+def test_no_scene_is_parted(chips: Chips, by: str, seed: int) -> None:
+    settings = SplitSettings.model_validate({"by": by, "clusters": 2, "test": 0.2, "validation": 0.2, "seed": seed})
+    parts = split_chips(chips, settings)
+    scenes = [set(chips.index["scene"].iloc[part]) for part in (parts.train, parts.validation, parts.test)]
+    assert sum(map(len, scenes)) == len(set.union(*scenes)) == 12
+
+
 def test_colour_statistics_are_means_and_deviations(chips: Chips) -> None:
     pixels = chips.read("s2", [3, 5]).astype(float)
     expected = [[*chip.reshape(13, -1).mean(1), *chip.reshape(13, -1).std(1)] for chip in pixels]

@@ -51,6 +51,7 @@ def sweep(
     json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> None:
     """Learn from fractions of the labels in several ways, and print what each is worth."""
+    from geozoo.cli.output import refuse_missing_folder
     from geozoo.cli.progress import console
     from geozoo.cli.results import open_results
     from geozoo.cli.steps import step_progress
@@ -67,6 +68,8 @@ def sweep(
         raise InputError(f"--local and {other} exclude each other: give one.")
     if not local and to.startswith("memory://"):
         raise InputError(f"{to!r} is visible to one process only: add --local, or sweep to a folder or s3:// URL.")
+    if figure:
+        refuse_missing_folder(figure)
     chosen = located(load_labels_experiment(experiment, overrides or ()))
     bench = open_bench(chosen, own_device() if local or gpus_per_row else "cpu")
     location, kept = open_results(to), open_results(keep) if keep else None

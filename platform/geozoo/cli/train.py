@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_module
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,7 +62,6 @@ def train(
     chosen = kind.load(experiment, overrides or ())
     location = open_results(to)
     folder = run_folder(chosen.name)
-    started = time.monotonic()
     console().print(f"experiment {chosen.name}: {chosen.training.epochs} epochs at most, to {location.url}")
     console().print(f"curves: tensorboard --logdir {folder}")
     with curves(folder) as draw, epoch_progress(chosen.training.epochs) as show:
@@ -73,7 +71,7 @@ def train(
             show(record)
 
         _run(kind, chosen, location.url, folder, on_epoch, local, address, workers, gpus_per_worker)
-    _report(kind.open_card(location.url), location.url, time.monotonic() - started, json)
+    _report(kind.open_card(location.url), location.url, json)
 
 
 train.__doc__ = f"{train.__doc__}\n{EXAMPLES}"
@@ -113,10 +111,12 @@ def _run(
         ) from None
 
 
-def _report(card: Any, url: str, seconds: float, as_json: bool) -> None:
+def _report(card: Any, url: str, as_json: bool) -> None:
+    """What was trained; its seconds are those of all epochs, in whatever runs they were."""
     from geozoo.cli.progress import console
 
     history = card.history
+    seconds = sum(record["seconds"] for record in history)
     kept = history[card.best_epoch - 1]
     if as_json:
         outcome = {"url": url, "epochs": len(history), "seconds": round(seconds, 1), "kept": kept}

@@ -28,7 +28,7 @@ class SplitSettings(Frozen):
     """How chips are parted into training, validation and test: never two chips of one scene in different parts.
 
     ``random`` draws scenes. ``given`` takes what the data set says; where that has no validation part, it is drawn
-    from the scenes of the training part. ``shift`` clusters the chips of each class by their colour statistics into
+    from the scenes of the training part. ``shift`` clusters the scenes of each class by their colour statistics into
     ``clusters`` groups and holds out whole groups for the test: a change of appearance, not of place.
     """
 

@@ -115,7 +115,8 @@ def train_views(prepared: Prepared, world: World, location: Location, watch: Wat
             history=tuple(state.history),
             best_epoch=best_epoch(state.history),
         )
-        save_views(location, card, prepared.system.views)
+        seen = np.concatenate([prepared.parts.train, prepared.parts.validation])
+        save_views(location, card, prepared.system.views, set(prepared.chips.index["scene"].iloc[seen]))
     return state
 
 

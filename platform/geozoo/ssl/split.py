@@ -45,7 +45,7 @@ def split_chips(chips: Chips, settings: SplitSettings) -> Parts:
     if settings.by == "given":
         parts = _given(index["split"].tolist(), scenes, settings.validation, generator)
     elif settings.by == "shift":
-        parts = _shifted(chips, settings, generator)
+        parts = _shifted(chips, scenes, settings, generator)
     else:
         parts = _drawn(scenes, np.arange(len(scenes)), settings.validation, settings.test, generator)
     whole = index["valid"].to_numpy() == 1.0
@@ -54,7 +54,7 @@ def split_chips(chips: Chips, settings: SplitSettings) -> Parts:
         if not len(getattr(kept, name)):
             raise InputError(
                 f"the {name} part of {chips.url} split by {settings.by!r} is empty ({len(chips)} chips of "
-                f"{len(names)} scenes): change split.{'by' if name == 'train' else name}, or ingest more scenes"
+                f"{len(names)} scenes): change split.by, split.validation or split.test, or ingest more scenes"
             )
     return kept
 
@@ -102,10 +102,11 @@ def _given(splits: Sequence[Any], scenes: Rows, validation: float, generator: np
     return Parts(cut.train, cut.validation, parts["test"])
 
 
-def _shifted(chips: Chips, settings: SplitSettings, generator: np.random.Generator) -> Parts:
+def _shifted(chips: Chips, scenes: Rows, settings: SplitSettings, generator: np.random.Generator) -> Parts:
     """Of each class whole clusters of colour statistics go to the test, until its share is reached; the rest is drawn.
 
-    The clusters are those of k-means on standardised means and deviations of the bands of the first modality.
+    The clusters are those of k-means on standardised means and deviations of the bands of the first modality. Clustered
+    are scenes, by the mean of their chips' statistics and the class of most of their chips.
     """
     from sklearn.cluster import KMeans
     from sklearn.preprocessing import StandardScaler
@@ -113,17 +114,22 @@ def _shifted(chips: Chips, settings: SplitSettings, generator: np.random.Generat
     labels, everyone = chip_labels(chips), np.arange(len(chips))
     if (labels < 0).any():
         raise InputError(f"a shift split needs one class for every chip of {chips.url}: choose split.by=random")
-    statistics = StandardScaler().fit_transform(colour_statistics(chips, next(iter(chips.header.arrays)), everyone))
-    held = np.zeros(len(chips), bool)
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        clusters = KMeans(settings.clusters, n_init=4, random_state=settings.seed).fit_predict(statistics[rows])
-        for cluster in generator.permutation(settings.clusters):
-            if held[rows].mean() >= settings.test:
+    chip_statistics = colour_statistics(chips, next(iter(chips.header.arrays)), everyone)
+    sizes = np.bincount(scenes)
+    sums = np.stack([np.bincount(scenes, column) for column in chip_statistics.T], axis=1)
+    statistics = StandardScaler().fit_transform(sums / sizes[:, None])
+    votes = np.zeros((len(sizes), labels.max() + 1), np.int64)
+    np.add.at(votes, (scenes, labels), 1)
+    held = np.zeros(len(sizes), bool)
+    for label in np.unique(votes.argmax(1)):
+        rows = np.flatnonzero(votes.argmax(1) == label)
+        count = min(settings.clusters, len(rows))
+        clusters = KMeans(count, n_init=4, random_state=settings.seed).fit_predict(statistics[rows])
+        for cluster in generator.permutation(count):
+            if sizes[rows[held[rows]]].sum() >= settings.test * sizes[rows].sum():
                 break
             held[rows[clusters == cluster]] = True
-    scenes, _ = _numbered(chips.index["scene"].tolist())
-    rest = np.flatnonzero(~held)
+    rest = np.flatnonzero(~held[scenes])
     share = settings.validation / (1 - settings.test)
     cut = _drawn(scenes, rest, share, 0.0, generator)
-    return Parts(cut.train, cut.validation, np.flatnonzero(held))
+    return Parts(cut.train, cut.validation, np.flatnonzero(held[scenes]))

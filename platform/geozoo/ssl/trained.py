@@ -1,8 +1,9 @@
-"""A trained system on disk or S3: two objects, no pickle."""
+"""A trained system on disk or S3: three objects, no pickle."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -19,7 +20,7 @@ from geozoo.ssl.views import build_views
 from geozoo.store import open_location
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from geozoo.ssl.views import Views
     from geozoo.store import Location
 
-MODEL_NAME, WEIGHTS_NAME = "model.json", "model.safetensors"
+MODEL_NAME, WEIGHTS_NAME, SEEN_NAME = "model.json", "model.safetensors", "scenes.json"
 
 
 class SslCard(BaseModel):
@@ -53,12 +54,21 @@ class SslCard(BaseModel):
 
 @dataclass(frozen=True)
 class TrainedViews:
-    """Trained encoders with their card; ``digest`` is the SHA-256 of their weights file."""
+    """Trained encoders with their card.
+
+    Attributes:
+        url: where they lie.
+        card: see `SslCard`.
+        views: the encoders.
+        digest: SHA-256 of their weights file.
+        scenes: names of all that they were trained on or chosen by.
+    """
 
     url: str
     card: SslCard
     views: Views
     digest: str
+    scenes: frozenset[str]
 
     @property
     def device(self) -> str:
@@ -81,10 +91,11 @@ def embed(views: Views, experiment: SslExperiment, pixels: Mapping[str, Tensor])
     return torch.cat(vectors, dim=1)
 
 
-def save_views(location: Location, card: SslCard, views: Views) -> None:
-    """Write the weights, then the card: a model is there when its card is."""
+def save_views(location: Location, card: SslCard, views: Views, scenes: Collection[str]) -> None:
+    """Write the weights and the scenes they come from, then the card: a model is there when its card is."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in views.state_dict().items()}
     location.write(WEIGHTS_NAME, save(tensors))
+    location.write(SEEN_NAME, json.dumps(sorted(scenes)).encode())
     location.write(MODEL_NAME, card.model_dump_json(indent=1).encode())
 
 
@@ -93,7 +104,7 @@ def open_views(url: str | Path, device: str = "cpu") -> TrainedViews:
 
     Raises:
         InputError: there is no finished model of this kind at this URL, or a newer geozoo wrote it.
-        DamagedZooError: its weights are missing or do not fit.
+        DamagedZooError: its weights are missing or do not fit, or its list of scenes is.
     """
     location = open_location(url)
     try:
@@ -110,7 +121,10 @@ def open_views(url: str | Path, device: str = "cpu") -> TrainedViews:
     try:
         weights = location.read(WEIGHTS_NAME)
         views.load_state_dict(load(weights))
-    except (FileNotFoundError, RuntimeError, SafetensorError) as error:
+        scenes = frozenset(json.loads(location.read(SEEN_NAME)))
+    except (FileNotFoundError, RuntimeError, SafetensorError, ValueError) as error:
         cause = str(error).splitlines()[0]
-        raise DamagedZooError(f"{WEIGHTS_NAME} at {location.url} cannot be used ({cause}): train it again.") from error
-    return TrainedViews(location.url, card, views.to(device).eval(), hashlib.sha256(weights).hexdigest())
+        raise DamagedZooError(
+            f"{WEIGHTS_NAME} or {SEEN_NAME} at {location.url} cannot be used ({cause}): train it again."
+        ) from error
+    return TrainedViews(location.url, card, views.to(device).eval(), hashlib.sha256(weights).hexdigest(), scenes)

@@ -69,7 +69,7 @@ def test_a_chip_has_the_labels_of_its_mask(chips: str) -> None:
 def test_a_crop_has_the_labels_of_its_own_pixels(chips: str, task: Task) -> None:
     store = open_chips(chips)
     data = LabelledChips.read(store, np.arange(len(store)), {"s1": ("VV", "VH")}, task)
-    geometry = Geometry(crop=13, corner=torch.rand(len(data), 2))
+    geometry = Geometry(crop=13, corner=torch.rand(len(data), 2, generator=torch.Generator().manual_seed(1)))
     _, truth = data.take(slice(None), "cpu")
     cut = geometry(truth[:, None].float(), categorical=True)[:, 0].long()
     answers = data.answers(truth, geometry)
@@ -133,7 +133,10 @@ def test_rows_learn_from_masks(chips: str, method: str) -> None:
     assert all(0 <= one <= 1 for one in counted)
 
 
-def test_methods_of_one_class_refuse_pixels(chips: str) -> None:
-    bench = open_bench(labels_experiment(chips, task="segmentation", methods=["statistics"]))
-    with pytest.raises(InputError, match="method 'statistics' reads one class a chip: leave it out of this task"):
-        run_row(bench, Row(method="statistics", fraction=1.0, seed=0))
+@pytest.mark.parametrize("method", ["statistics", "knn"])
+def test_methods_of_one_class_refuse_pixels(chips: str, method: str) -> None:
+    weights = {"path": "not looked at"}
+    views = {"s2": {"bands": {"s2": "all"}, "scale": "weights", "encoder": {"weights": weights}}}
+    experiment = labels_experiment(chips, task="segmentation", methods=["scratch", method], views=views)
+    with pytest.raises(InputError, match=f"method '{method}' reads one class a chip: leave it out of task 'segm"):
+        open_bench(experiment)

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from geozoo.eo.chips import Chips, open_chips
-from geozoo.errors import InputError, RecipeError
+from geozoo.eo.chips.ingest import begin_ingest, finish_ingest
+from geozoo.eo.chips.workers import cut_parts
+from geozoo.errors import DamagedZooError, InputError, RecipeError
 from geozoo.recipe.load import parse_document
 from geozoo.ssl.downstream.bench import open_bench
 from geozoo.ssl.downstream.data import LabelledChips, StoredPixels
@@ -24,7 +26,7 @@ from geozoo.training.distributed import World
 from geozoo.training.loop import Watch
 from geozoo.weights.draws import RowDraws
 from tests.ssl.test_fit import experiment
-from tests.support.chips import SIZE, make_chips
+from tests.support.chips import SIZE, make_chips, make_collection
 from tests.support.eo_sets import ingest, write_dfc2020
 
 if TYPE_CHECKING:
@@ -158,8 +160,26 @@ def test_masks_are_read_in_pieces_too(task: Task, tmp_path: Path, monkeypatch: p
 
 
 def test_what_was_trained_on_is_not_scored(chips: Chips, model: str) -> None:
-    with pytest.raises(InputError, match="test chips were trained on"):
+    with pytest.raises(InputError, match="test chips are of scenes that"):
         open_bench(labels(chips.url, model=model, methods=["probe"], split={**SPLIT, "seed": 1}))
+
+
+def test_what_chose_the_epoch_is_not_scored(chips: Chips, model: str) -> None:
+    """A larger test part of the same seed begins with the smaller one, and goes on with its validation part."""
+    with pytest.raises(InputError, match=r"\d of the 10 test chips are of scenes that"):
+        open_bench(labels(chips.url, model=model, methods=["probe"], split={"validation": 0.2, "test": 0.4}))
+
+
+def test_the_same_scenes_cut_otherwise_are_not_scored(chips: Chips, model: str, tmp_path: Path) -> None:
+    smaller = SIZE // 2
+    url = str(tmp_path / "chips")
+    for _ in cut_parts(begin_ingest(make_collection(tmp_path / "tiles"), url, smaller)):
+        pass
+    finish_ingest(url)
+    changes = {"model": model, "methods": ["probe"]}
+    assert open_bench(labels(url, **changes, split=SPLIT)).model is not None
+    with pytest.raises(InputError, match="test chips are of scenes that"):
+        open_bench(labels(url, **changes, split={**SPLIT, "seed": 1}))
 
 
 @pytest.mark.parametrize(
@@ -187,8 +207,6 @@ def test_several_labels(tmp_path: Path) -> None:
     truth = bench.test.truth
     everything = 2 * truth.mean().item() / (1 + truth.mean().item())  # micro F1 of saying every class
     assert result.chosen.test.main > everything
-    with pytest.raises(InputError, match="one class a chip"):
-        run_row(bench, Row(method="statistics", fraction=1.0, seed=0))
 
 
 def test_a_sensor_goes_missing_as_often_as_asked_never_both() -> None:
@@ -212,3 +230,13 @@ def test_a_sweep_goes_on_where_it_stopped(chips: Chips, tmp_path: Path) -> None:
     for other in (longer, balanced):
         with pytest.raises(InputError, match="results of other settings"):
             begin_sweep(other, location.url)
+
+
+def test_a_damaged_result_is_named(chips: Chips, tmp_path: Path) -> None:
+    bench = open_bench(labels(chips.url, views=VIEWS, methods=["statistics"]))
+    (row, _), place = begin_sweep(bench, str(tmp_path)), open_location(tmp_path)
+    keep_row(place, run_row(bench, row))
+    file = tmp_path / "rows" / f"{row.id}.json"
+    file.write_bytes(file.read_bytes()[:50])
+    with pytest.raises(DamagedZooError, match=f"rows/{row.id}.json at .* is damaged"):
+        read_rows(str(tmp_path))

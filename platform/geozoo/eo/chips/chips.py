@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from geozoo.eo.bands import select_bands
 from geozoo.eo.chips.header import ARRAYS, HEADER_NAME, INDEX_NAME, ChipHeader
-from geozoo.errors import BandError, InputError
+from geozoo.errors import BandError, DamagedZooError, InputError
 from geozoo.store import open_location
 
 if TYPE_CHECKING:
@@ -51,9 +51,15 @@ class Chips:
         the tile, or those on a tenth of the mask), ``valid`` (share of pixels measured in every band), ``baseline``,
         and the place: see `geozoo.eo.chips.footprint.footprints`.
         """
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        table: pd.DataFrame = pq.read_table(io.BytesIO(self.location.read(INDEX_NAME))).to_pandas()
+        try:
+            table: pd.DataFrame = pq.read_table(io.BytesIO(self.location.read(INDEX_NAME))).to_pandas()
+        except pa.ArrowException as error:
+            raise DamagedZooError(
+                f"{INDEX_NAME} of {self.url} cannot be read: remove it, and run the same ingest again to write it"
+            ) from error
         return table
 
     def read(

@@ -13,7 +13,7 @@ from geozoo.eo.chips import open_chips
 from geozoo.eo.tiles import IGNORE
 from geozoo.errors import InputError
 from geozoo.ssl.downstream.data import MASK, LabelledChips
-from geozoo.ssl.downstream.experiment import NEED_MODEL
+from geozoo.ssl.downstream.experiment import NEED_MODEL, ONE_CLASS
 from geozoo.ssl.downstream.fit import evaluated
 from geozoo.ssl.pretrained import load_weights
 from geozoo.ssl.split import chip_labels, split_chips
@@ -112,10 +112,13 @@ def located(experiment: LabelsExperiment) -> LabelsExperiment:
 
 
 def open_bench(experiment: LabelsExperiment, device: str = "cpu") -> Bench:
-    """Open chips and model, and make sure that nothing the model was trained on is scored.
+    """Open chips and model, and make sure that nothing the model was trained on or chosen by is scored.
+
+    What weights that views name were trained on is not known here.
 
     Raises:
-        InputError: chips or model are not named or not there, do not fit, or test chips were trained on.
+        InputError: chips or model are not named or not there, do not fit, or the model has seen scenes of the test
+            part; a method reads one class a chip and the task has several.
     """
     if not experiment.chips:
         raise InputError("the experiment names no chips: add --set chips=URL of a store made with geozoo eo ingest")
@@ -133,6 +136,8 @@ def open_bench(experiment: LabelsExperiment, device: str = "cpu") -> Bench:
     if model is not None:
         _refuse_leak(chips, parts, model)
     _refuse_unlabelled(chips, parts.train, experiment)
+    if experiment.task != "single" and (one_class := [name for name in experiment.methods if name in ONE_CLASS]):
+        raise InputError(f"method {one_class[0]!r} reads one class a chip: leave it out of task {experiment.task!r}")
     return Bench(experiment, chips, parts, model, device)
 
 
@@ -150,12 +155,12 @@ def _refuse_unlabelled(chips: Chips, train: Rows, experiment: LabelsExperiment) 
 
 
 def _refuse_leak(chips: Chips, parts: Parts, model: TrainedViews) -> None:
-    if model.card.chips.plan_sha256 != chips.header.plan_sha256:
+    """Scenes have names in their data set, however it was cut into chips."""
+    if model.card.chips.name != chips.header.name:
         return
-    seen = split_chips(chips, model.card.experiment.split).train
-    leaked = len(set(seen.tolist()) & set(parts.test.tolist()))
+    leaked = int(chips.index["scene"].iloc[parts.test].isin(model.scenes).sum())
     if leaked:
         raise InputError(
-            f"{leaked} of the {len(parts.test)} test chips were trained on by {model.url}: give the split it was "
-            f"trained with ({model.card.experiment.split.model_dump_json()})"
+            f"{leaked} of the {len(parts.test)} test chips are of scenes that {model.url} was trained on or chosen by: "
+            f"give the split it was trained with ({model.card.experiment.split.model_dump_json()})"
         )

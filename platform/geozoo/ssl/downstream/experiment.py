@@ -24,6 +24,8 @@ with random weights. ``knn``, ``probe``, ``finetune``: nearest neighbours, a lin
 encoder. ``scratch``: everything, from random weights.
 """
 NEED_MODEL = ("knn", "probe", "finetune")
+ONE_CLASS = ("statistics", "knn")
+"""Methods that read one class a chip."""
 FROZEN = ("random_probe", "probe")
 """Methods that train a head on an encoder that stays as it is."""
 Task = Literal["single", "multi", "segmentation"]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from geozoo.errors import InputError
 from geozoo.ssl.downstream.experiment import FROZEN, NEED_MODEL, Method
 from geozoo.ssl.downstream.fit import count_updates, fit_heads, score_heads
 from geozoo.ssl.downstream.heads import Encoders, make_head
@@ -140,8 +139,6 @@ def _trained(bench: Bench, row: Row, train: LabelledChips) -> Iterator[Candidate
 
 def _knn(bench: Bench, row: Row, train: LabelledChips) -> Iterator[Candidate]:
     """Nearest neighbours among the labelled chips, 1, 5 and 20 of them."""
-    if bench.experiment.task != "single":
-        raise InputError("method 'knn' reads one class a chip: leave it out of this task")
     encoders = Encoders(bench.new_views(row.seed, trained=True), frozen=True).eval().to(bench.device)
     (bank, labels), *scored = (bench.embed(encoders, part) for part in (train, bench.validation, bench.test))
     for neighbours in (1, 5, 20):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from geozoo.errors import InputError
+from geozoo.errors import DamagedZooError, InputError
 from geozoo.ssl.downstream.rows import Row, RowResult
 from geozoo.store import open_location
 
@@ -65,12 +65,23 @@ def read_rows(url: str) -> list[RowResult]:
 
     Raises:
         InputError: there are none.
+        DamagedZooError: one cannot be read.
     """
     location = open_location(url)
     names = sorted(location.list("rows"))
     if not names:
         raise InputError(f"there are no results at {location.url}: make some with geozoo sweep")
-    return [RowResult.model_validate_json(location.read(name)) for name in names]
+    return [_read_row(location, name) for name in names]
+
+
+def _read_row(location: Location, name: str) -> RowResult:
+    try:
+        return RowResult.model_validate_json(location.read(name))
+    except ValueError as error:
+        raise DamagedZooError(
+            f"{name} at {location.url} is damaged, no result can be read from it: remove it, and run the same command "
+            "again."
+        ) from error
 
 
 def row_name(row: Row) -> str:
