@@ -125,7 +125,8 @@ def best_epochs(history: Sequence[Mapping[str, float]], count: int) -> list[int]
     """
 
     def rank(record: Mapping[str, float]) -> tuple[bool, float]:
-        loss = record.get(f"{VALIDATION}{LOSS}", record[LOSS])
+        validation = f"{VALIDATION}{LOSS}"
+        loss = record[validation if validation in record else LOSS]
         return math.isnan(loss), loss
 
     return [int(record["epoch"]) for record in sorted(history, key=rank)[:count]]
