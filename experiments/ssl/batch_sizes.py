@@ -1,15 +1,17 @@
 """What the batch size of pre-training costs and brings: ``python experiments/ssl/batch_sizes.py CHIPS WORK``.
 
-``CHIPS`` is a chip store of EuroSAT RGB, ``WORK`` a folder for models and rows; the same command goes on after a stop.
-For every batch size ``eurosat_simclr`` is trained for ten epochs, its learning rate in proportion to the square root of
-the batch, and a linear probe learns from 2 % and 10 % of the labels. Written to ``results/eurosat_batch_sizes.json``:
-peak memory of the training process, its seconds, and both scores over five seeds.
+``CHIPS`` is a chip store of EuroSAT RGB, ``WORK`` a folder for models and rows; the same command goes on after a stop,
+and begins the size anew that was under way. For every batch size ``eurosat_simclr`` is trained for ten epochs, its
+learning rate in proportion to the square root of the batch, and a linear probe learns from 2 % and 10 % of the labels.
+Written to ``results/eurosat_batch_sizes.json``: peak memory of the training process, its seconds, and both scores over
+five seeds.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +38,7 @@ def main(chips: str, work: Path) -> None:
 def measure(chips: str, work: Path, size: int) -> dict[str, Any]:
     """Train with one batch size in a process of its own, then probe; memory in MiB."""
     model = work / f"batch-{size}"
+    shutil.rmtree(model, ignore_errors=True)  # memory of a run that goes on would be that of its rest
     settings = [f"chips={chips}", f"training.batch_size={size}", f"training.epochs={EPOCHS}"]
     settings.append(f"optimizer.lr={RATE * (size / AT) ** 0.5:.6g}")
     trained = geozoo("train", "eurosat_simclr.yaml", model, settings)

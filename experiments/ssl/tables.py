@@ -52,7 +52,7 @@ def our_row(path: Path, method: str, task: str, test_chips: int) -> list[str] | 
     """Every class, average and overall as ``a±b`` in percent; None where there is no such file.
 
     Raises:
-        ValueError: the file is of other data, another task or part of them, or has no row of all labels.
+        ValueError: the file is of other data, another task or part of them, has one seed, or has no row of all labels.
     """
     if not path.is_file():
         return None

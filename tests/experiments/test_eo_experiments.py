@@ -26,6 +26,7 @@ from geozoo.training.distributed import World
 from geozoo.training.loop import Watch, fit
 from tests.experiments.test_published import FirstBatches
 from tests.support.eo_sets import ingest, write_dfc2020, write_sen12ms
+from tests.support.experiment_files import check_file
 from tests.support.ssl_experiments import EXPERIMENTS, PRETRAINED, SIZE, smaller, tree_of
 from tests.support.tiles import write_raster
 
@@ -92,15 +93,7 @@ def model_of(tmp_path_factory: pytest.TempPathFactory, chips_of: Callable[[str],
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_every_experiment_is_what_its_file_says(path: Path) -> None:
-    experiment = load(path, [])
-    assert experiment.name == path.stem
-    assert experiment.title
-    fields = experiment.model_dump()
-    for name in experiment.provenance.fields:
-        part: Any = fields
-        for key in name.split("."):
-            assert key in part, f"provenance names {name!r}, which is no field"
-            part = part[key]
+    check_file(load(path, []), path)
 
 
 @pytest.mark.parametrize("path", PRETRAINING, ids=lambda path: path.stem)

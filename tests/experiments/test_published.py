@@ -19,6 +19,7 @@ from geozoo.nets import build_network, derive_layout
 from geozoo.store import create_zoo, split_of
 from geozoo.training.distributed import World
 from geozoo.training.loop import Watch, fit
+from tests.support.experiment_files import check_file
 from tests.support.recipes import recipe_tree
 from tests.support.zoos import make_header, make_plan, write_cohort
 from tests.test_house import REPOSITORY
@@ -135,15 +136,7 @@ class FirstBatches:
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_every_experiment_is_what_its_file_says(path: Path) -> None:
-    experiment = load_experiment(path)
-    assert experiment.name == path.stem
-    assert experiment.title
-    fields = experiment.model_dump()
-    for name in experiment.provenance.fields:
-        part: Any = fields
-        for key in name.split("."):
-            assert key in part, f"provenance names {name!r}, which is no field"
-            part = part[key]
+    check_file(load_experiment(path), path)
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,7 +38,7 @@ BATCHES = (7, 7, 3)
 WIDTH = 4
 
 
-class System(nn.Module):
+class System(nn.Module, ABC):
     """Two encoders with BatchNorm of maps and of vectors, and a loss: returns this worker's share of every term."""
 
     def __init__(self, maps: bool = False) -> None:
@@ -50,8 +51,8 @@ class System(nn.Module):
         parts = [rows[share(total, world)] for rows in sensors]
         return [encoder(part) for encoder, part in zip(self.encoders, parts, strict=True)]
 
-    def forward(self, sensors: list[Tensor], world: World) -> dict[str, Tensor]:
-        raise NotImplementedError
+    @abstractmethod
+    def forward(self, sensors: list[Tensor], world: World) -> dict[str, Tensor]: ...
 
 
 def _encoder(bands: int, maps: bool) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -15,15 +16,15 @@ if TYPE_CHECKING:
 VGG_MAPS = "vgg_maps"
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, ABC):
     """An image encoder: ``forward`` gives vectors ``[n, dim]``, ``maps`` the feature map before they are pooled."""
 
     dim: int
     """Width of the vectors and maps."""
 
+    @abstractmethod
     def maps(self, pixels: Tensor) -> Tensor:
         """Features ``[n, dim, height, width]``."""
-        raise NotImplementedError
 
     @property
     def stages(self) -> list[Any]:
