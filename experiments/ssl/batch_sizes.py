@@ -3,8 +3,8 @@
 ``CHIPS`` is a chip store of EuroSAT RGB, ``WORK`` a folder for models and rows; the same command goes on after a stop,
 and begins the size anew that was under way. For every batch size ``eurosat_simclr`` is trained for ten epochs, its
 learning rate in proportion to the square root of the batch, and a linear probe learns from 2 % and 10 % of the labels.
-Written to ``results/eurosat_batch_sizes.json``: peak memory of the training process, its seconds, and both scores over
-five seeds.
+Written to ``results/eurosat_batch_sizes.json``: the device, and of every size the peak memory (of tensors on a GPU, of
+the training process without one), seconds, and both scores over five seeds.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
+
 FOLDER = Path(__file__).parent
 RESULT = FOLDER / "results" / "eurosat_batch_sizes.json"
-SIZES = (32, 64, 128, 256, 512)
+SIZES = (32, 64, 128, 256, 512, 1024)
 EPOCHS = 10
 RATE, AT = 2e-3, 256
 """The learning rate of ``eurosat_simclr.yaml`` and the batch size it is for."""
@@ -27,12 +29,20 @@ RATE, AT = 2e-3, 256
 
 def main(chips: str, work: Path) -> None:
     """Measure every size that has no record yet, writing after each."""
-    found = json.loads(RESULT.read_text()) if RESULT.is_file() else {}
+    found = json.loads(RESULT.read_text()) if RESULT.is_file() else {"device": device_name(), "sizes": {}}
+    if found["device"] != device_name():
+        sys.exit(f"{RESULT} was measured on {found['device']}, this is {device_name()}: remove the file to begin anew")
+    sizes = found["sizes"]
     for size in SIZES:
-        if str(size) not in found:
-            found[str(size)] = measure(chips, work, size)
+        if str(size) not in sizes:
+            sizes[str(size)] = measure(chips, work, size)
             RESULT.write_text(json.dumps(found, indent=1) + "\n")
-        print(size, found[str(size)], flush=True)
+        print(size, sizes[str(size)], flush=True)
+
+
+def device_name() -> str:
+    """The GPU, or how many cores there are."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} CPU cores"
 
 
 def measure(chips: str, work: Path, size: int) -> dict[str, Any]:
@@ -46,7 +56,7 @@ def measure(chips: str, work: Path, size: int) -> dict[str, Any]:
     probed = geozoo("sweep", "eurosat_labels.yaml", work / f"rows-{size}", labels)
     scores = {f"{cell['fraction']:g}": [cell["mean"], cell["std"]] for cell in probed["cells"]}
     return {
-        "memory": trained["memory"],
+        "memory": round(trained["kept"].get("gpu_mib", trained["memory"])),
         "seconds": trained["seconds"],
         "knn": trained["kept"]["validation_knn"],
         **scores,

@@ -27,9 +27,9 @@ augmentation and as many updates, 300 of 64 tiles, which are fewer than three pa
 to the end score more there. Its learning rate was chosen on validation tiles, now and then at an end of its grid. The
 last line is paired by seed: the better of probe and fine-tuning by validation, minus training from scratch, with a
 95 % interval by Student's t."""
-BATCH = """Ten epochs of the same pre-training, the learning rate in proportion to the square root of the batch
-(`python experiments/ssl/batch_sizes.py`); a linear probe on 2 % and 10 % of the labels of the random split. Memory is
-the peak of the whole process."""
+BATCH = """Ten epochs of the same pre-training on {device}, the learning rate in proportion to the square root of the
+batch (`python experiments/ssl/batch_sizes.py`); a linear probe on 2 % and 10 % of the labels of the random split. Memory
+is the peak of all tensors on a GPU, of the whole process without one."""
 
 
 def page(results: Path = FOLDER / "results") -> str:
@@ -43,15 +43,26 @@ def page(results: Path = FOLDER / "results") -> str:
         hours = sum(cell.seconds for cell in table.cells) / 3600
         parts += [
             f"## {title}",
-            f"SimCLR on the training tiles: {trained['epochs']} epochs in {trained['seconds'] / 60:.0f} minutes; "
+            f"SimCLR on the training tiles: {trained['epochs']} epochs in {duration(trained['seconds'])} on "
+            f"{trained['device']}; "
             f"nearest neighbours on validation tiles {100 * trained['kept']['validation_knn']:.1f} %. "
-            f"Rows of the table: {hours:.1f} hours of one core. Test tiles: {about['test_chips']:,}.",
+            f"Rows of the table, one after the other: {hours:.1f} hours. Test tiles: {about['test_chips']:,}.",
             sweep_markdown(table),
             f"![Accuracy by labels, {split} split](eurosat_{split}.svg)",
         ]
     if sizes := read(results / "eurosat_batch_sizes.json"):
-        parts += ["## Batch size", BATCH, batch_table(sizes), "![Batch size](eurosat_batch_sizes.svg)"]
+        parts += [
+            "## Batch size",
+            BATCH.format(device=sizes["device"]),
+            batch_table(sizes["sizes"]),
+            "![Batch size](eurosat_batch_sizes.svg)",
+        ]
     return "\n\n".join(parts) + "\n"
+
+
+def duration(seconds: float) -> str:
+    """In minutes, or seconds where there are few."""
+    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
 
 
 def batch_table(sizes: dict[str, Any]) -> str:
@@ -113,7 +124,7 @@ def main() -> None:
         if about := read(results / f"eurosat_labels_{split}.json"):
             sweep_figure(table_of(about), FOLDER / f"eurosat_{split}.svg", f"EuroSAT RGB. {title}")
     if sizes := read(results / "eurosat_batch_sizes.json"):
-        batch_figure(sizes, FOLDER / "eurosat_batch_sizes.svg")
+        batch_figure(sizes["sizes"], FOLDER / "eurosat_batch_sizes.svg")
 
 
 if __name__ == "__main__":

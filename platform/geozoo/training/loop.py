@@ -89,7 +89,8 @@ def fit(job: Job, world: World, location: Location | None = None, watch: Watch |
     that was killed continues from its last checkpoint with the same batches, random numbers and rates, so its loss
     curve is that of a run never stopped (bit for bit with as many workers and threads on the same kind of processor and
     the same ``checkpoint_steps``, which decide in which order the terms of several workers are summed). Of an epoch
-    that was continued the record's ``seconds`` and ``data_wait`` are those since then.
+    that was continued the record's ``seconds`` and ``data_wait`` are those since then. On a GPU ``gpu_mib`` is the most
+    memory that tensors took there so far.
 
     Returns:
         The last checkpoint; ``best`` holds the weights to keep, which the system then has.
@@ -171,6 +172,8 @@ class _Run:
         record |= self.job.monitor(self.world)
         self.schedule.after_epoch(record[LOSS])
         seconds = time.perf_counter() - started
+        if self.world.device.startswith("cuda"):
+            record["gpu_mib"] = torch.cuda.max_memory_allocated(self.world.device) / 2**20
         return record | {
             "lr": self.optimizer.param_groups[0]["lr"],
             "seconds": seconds,
