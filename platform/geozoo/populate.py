@@ -125,12 +125,16 @@ def is_committed(zoo: Zoo, cohort: str) -> bool:
 
 def cohort_job(zoo: Zoo, cohort: str) -> CohortJob:
     """What an engine is asked for one cohort of a zoo's plan."""
+    return members_job(zoo.header, zoo.plan_of(cohort))
+
+
+def members_job(header: ZooHeader, rows: pd.DataFrame) -> CohortJob:
+    """What an engine is asked for some rows of a plan, all of one cohort."""
     from geozoo.population.initial import initial_weights
 
-    rows = zoo.members[zoo.members["cohort"] == cohort].sort_values("position")
     hyperparameters = tuple(hyperparameters_of(row) for row in rows[list(HYPERPARAMETERS)].to_dict("records"))
-    recipe = parse_recipe(zoo.header.recipe)
-    data = zoo.header.dataset
+    recipe = parse_recipe(header.recipe)
+    data = header.dataset
     network = _network(recipe, data["channels"], data["size"], len(data["classes"]), hyperparameters[0].activation)
     seeds = rows["seed"].to_numpy()
     return CohortJob(
@@ -138,10 +142,10 @@ def cohort_job(zoo: Zoo, cohort: str) -> CohortJob:
         initial=initial_weights(network, seeds, hyperparameters),
         seeds=seeds,
         hyperparameters=hyperparameters,
-        checkpoints=zoo.header.checkpoints,
+        checkpoints=header.checkpoints,
         epochs=recipe.training.epochs,
         evaluation=recipe.evaluation,
-        precision=zoo.header.precision,
+        precision=header.precision,
         schedule=recipe.training.schedule,
         augmentation=recipe.training.augmentation,
     )

@@ -124,7 +124,9 @@ class EngineRecord:
 
     ``load(threads)`` imports what it needs and makes it, to compute so many members at a time where it can.
     ``fits(module, channels, size, training)`` raises `InputError` for a network or a way of training it cannot do;
-    ``warm_up(precision)`` does what is done once a machine, so that no training waits for it.
+    ``warm_up(precision)`` does what is done once a machine, so that no training waits for it. ``uses_gpu`` tells
+    whether it computes on a GPU where there is one, and ``apart(module)`` whether members of a network come out bit for
+    bit the same whoever is in their cohort.
     """
 
     name: str
@@ -132,6 +134,8 @@ class EngineRecord:
     load: Callable[[int], Engine] = field(repr=False)
     fits: Callable[[Module, int, int, Training], None] = field(repr=False, default=lambda *arguments: None)
     warm_up: Callable[[str], None] = field(repr=False, default=lambda precision: None)
+    uses_gpu: bool = False
+    apart: Callable[[Module], bool] = field(repr=False, default=lambda module: True)
 
 
 def _load_reference(threads: int) -> Engine:
@@ -144,6 +148,12 @@ def _load_torch(threads: int) -> Engine:
     from geozoo.population.torch_engine import TorchEngine
 
     return TorchEngine()
+
+
+def _torch_apart(module: Module) -> bool:
+    from geozoo.population.single import trains_alone
+
+    return trains_alone(module)
 
 
 def _load_lanes(threads: int) -> Engine:
@@ -172,7 +182,13 @@ ENGINES: dict[str, EngineRecord] = {
     record.name: record
     for record in (
         EngineRecord("reference", "a plain loop over members with torch.optim: the ground truth", _load_reference),
-        EngineRecord("torch", "members stacked with torch.func, large ones one by one, on a CPU or GPU", _load_torch),
+        EngineRecord(
+            "torch",
+            "members stacked with torch.func, large ones one by one, on a CPU or GPU",
+            _load_torch,
+            uses_gpu=True,
+            apart=_torch_apart,
+        ),
         EngineRecord(
             "lanes",
             "compiled for this CPU, the images of a batch side by side in vectors",

@@ -7,15 +7,21 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from geozoo.population.engine import find_engine
+
 PACKAGES = ("geozoo", "torch", "numba", "numpy")
 
 
 def describe_run(engine: str, *, wall_s: float, threads: int = 1) -> dict[str, Any]:
-    """Engine, package versions, processor, threads and wall time (seconds) as JSON values; no host name, no user."""
+    """Engine, package versions, processor, GPU, threads and wall time (seconds) as JSON values; no host name, no user.
+
+    ``gpu`` is the model of the one that the engine computes on, or None.
+    """
     return {
         "engine": engine,
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "cpu": cpu_model(),
+        "gpu": gpu_model() if find_engine(engine).uses_gpu else None,
         "threads": threads,
         "wall_s": round(wall_s, 3),
     }
@@ -29,6 +35,13 @@ def cpu_model() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def gpu_model() -> str | None:
+    """The model name of the GPU that torch takes first, or None where it finds none."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 def _version(package: str) -> str:

@@ -2,7 +2,7 @@
 
 from geozoo.recipe.load import load_recipe, parse_recipe
 from geozoo.recipe.model import Recipe
-from geozoo.recipe.plan import PLAN_COLUMNS, STRUCTURAL, Member, cohort_size, plan_members, plan_table
+from geozoo.recipe.plan import PLAN_COLUMNS, STRUCTURAL, Member, cohort_size, member_id, plan_members, plan_table
 from geozoo.recipe.space import HYPERPARAMETERS, HyperParameters, hyperparameters_of
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "cohort_size",
     "hyperparameters_of",
     "load_recipe",
+    "member_id",
     "parse_recipe",
     "plan_members",
     "plan_table",

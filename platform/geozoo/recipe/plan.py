@@ -68,7 +68,7 @@ def plan_members(recipe: Recipe, count: int | None = None) -> list[Member]:
 
 def _members(recipe: Recipe, wanted: int | None) -> Iterator[Member]:
     """All members of a grid, or at least ``wanted`` of a sampled space where it has as many."""
-    population, identity = recipe.population, json.dumps(recipe.identity(), sort_keys=True)
+    population, identity = recipe.population, _identity(recipe)
     if population.grid is not None:
         cells = [(cell, _cell_seeds(population.seeds, identity, cell)) for cell in population.grid.cells()]
         for repetition in range(population.seeds.count):
@@ -78,6 +78,15 @@ def _members(recipe: Recipe, wanted: int | None) -> Iterator[Member]:
         for cell in population.space.draws(-(-wanted // population.seeds.count)):
             for seed in _cell_seeds(population.seeds, identity, cell):
                 yield _member(identity, cell, seed)
+
+
+def member_id(recipe: Recipe, hyperparameters: HyperParameters, seed: int) -> str:
+    """The id that a member of these hyper-parameters and this seed has in zoos of a recipe; see `plan_members`."""
+    return _member(_identity(recipe), hyperparameters, seed).id
+
+
+def _identity(recipe: Recipe) -> str:
+    return json.dumps(recipe.identity(), sort_keys=True)
 
 
 def _member(identity: str, cell: HyperParameters, seed: int) -> Member:
