@@ -42,7 +42,7 @@ PLANNING = MATERIALS | {"recipe"}
 MAKING = PLANNING | {"population", "store", "weights"}
 TRAINING = MAKING | {"training"}
 SEEING = GROUND | {"datasets", "recipe", "store"}
-USING = TRAINING | {"populate", "audit", "hyper", "eo", "ssl"}
+USING = TRAINING | {"populate", "audit", "interchange", "hyper", "eo", "ssl"}
 ARROWS = {
     "errors": set(),
     "nets": GROUND,
@@ -53,6 +53,7 @@ ARROWS = {
     "weights": PLANNING,
     "populate": MAKING,
     "audit": MAKING | {"populate"},
+    "interchange": MAKING,
     "training": MAKING,
     "hyper": TRAINING,
     "eo": SEEING,

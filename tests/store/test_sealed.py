@@ -63,8 +63,8 @@ def test_a_header_is_read_as_written() -> None:
 
 
 def test_a_newer_format_is_refused() -> None:
-    newer = sealed.dumps({"version": 2, "something": "else"})
-    with pytest.raises(StoreUnusableError, match="format version 2 and this geozoo reads up to 1: upgrade"):
+    newer = sealed.dumps({"version": 3, "something": "else"})
+    with pytest.raises(StoreUnusableError, match="format version 3 and this geozoo reads up to 2: upgrade"):
         ZooHeader.loads(newer)
 
 

@@ -10,14 +10,16 @@ import numpy as np
 from geozoo.audit.compare import TWIN_NOISE, TWINS, Checkpoint, Comparison
 from geozoo.audit.conditions import other_conditions
 from geozoo.audit.evaluate import Evaluator
+from geozoo.datasets import load_image_set
 from geozoo.errors import InputError, ZooMismatchError
 from geozoo.nets import build_network, derive_layout
 from geozoo.populate import members_job
 from geozoo.population import find_engine, load_engine
 from geozoo.recipe import hyperparameters_of, member_id, parse_recipe
+from geozoo.store import Merged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from geozoo.audit.outcome import MemberOutcome
     from geozoo.datasets import ImageSet
     from geozoo.population import Block, CohortJob
+    from geozoo.recipe import Recipe
     from geozoo.store import Zoo
 
 
@@ -35,6 +38,7 @@ class CohortAudit:
 
     Attributes:
         cohort: its name.
+        engine: the one that trained it.
         members: the audited members.
         job: what the engine is asked: by bits these members, or all of the cohort where the engine rounds a member
             otherwise in other company; by tolerance these members and then `TWINS` twins of them all, one set after the
@@ -44,6 +48,7 @@ class CohortAudit:
     """
 
     cohort: str
+    engine: str
     members: tuple[str, ...]
     job: CohortJob
     rows: NDArray[np.intp]
@@ -68,7 +73,9 @@ class Audit:
         """Image presentations of all trainings."""
         return sum(cohort.samples for cohort in self.cohorts) * len(self.images.train)
 
-    def run(self, on_samples: Callable[[int], None] = lambda samples: None, threads: int = 1) -> Iterator[MemberOutcome]:
+    def run(
+        self, on_samples: Callable[[int], None] = lambda samples: None, threads: int = 1
+    ) -> Iterator[MemberOutcome]:
         """Train and compare; gives the members of a cohort when it is done.
 
         Args:
@@ -79,40 +86,60 @@ class Audit:
             yield from _audit_cohort(self.zoo, self.images, cohort, on_samples, threads)
 
 
-def prepare_audit(zoo: Zoo, images: ImageSet, members: Sequence[str], epochs: int | None = None) -> Audit:
-    """Check that members can be audited on these images, and lay out what is to be trained.
+def prepare_audit(zoo: Zoo, members: Sequence[str], *, epochs: int | None = None, data: str | None = None) -> Audit:
+    """Read the images, check that members can be audited, and lay out what is to be trained.
 
     Args:
         zoo: the zoo.
-        images: the image set of its recipe.
         members: ids of committed members.
         epochs: audit checkpoints up to this epoch only.
+        data: where the images are, if not where the recipe says.
 
     Raises:
         InputError: a member is unknown or not committed, or no checkpoint is left.
-        ZooMismatchError: the images or the recipe's network are not those that the zoo names.
+        DataNotFoundError: the images are not there.
+        ZooMismatchError: the images or the recipe's network are not those that the zoo names, or a member was imported.
     """
-    _refuse_other(zoo, images)
     checkpoints = tuple(epoch for epoch in zoo.checkpoints if epochs is None or epoch <= epochs)
     if not checkpoints:
         raise InputError(f"no checkpoint of {zoo.url} is within {epochs} epochs: its first is {zoo.checkpoints[0]}.")
+    parts = _committed(zoo, members).groupby("cohort", sort=False)["member"]
+    recipes = {str(cohort): _recipe_of(zoo, str(cohort)) for cohort in parts.groups}
+    options = next(iter(recipes.values())).dataset
+    images = load_image_set(options if data is None else options.model_copy(update={"path": data}))
+    _refuse_other(zoo, images)
+    return Audit(zoo, images, tuple(_cohort_audit(zoo, str(cohort), list(ids), checkpoints) for cohort, ids in parts))
+
+
+def _committed(zoo: Zoo, members: Sequence[str]) -> pd.DataFrame:
+    """The rows of some members."""
     rows = zoo.members.set_index("member", drop=False)
+    if not members:
+        raise InputError(f"no member of {zoo.url} is named: give the ids of some, see zoo.members.")
     if unknown := [member for member in members if member not in rows.index]:
         raise InputError(f"there is no member {unknown[0]!r} in {zoo.url}: see zoo.members.")
     chosen = rows.loc[list(dict.fromkeys(members))]
-    if not chosen["committed"].all():
-        member = chosen.loc[~chosen["committed"], "member"].iloc[0]
-        raise InputError(f"member {member} of {zoo.url} is planned but not committed: populate the zoo to the end.")
-    parts = chosen.groupby("cohort", sort=False)["member"]
-    cohorts = tuple(_cohort_audit(zoo, str(cohort), list(ids), checkpoints) for cohort, ids in parts)
-    return Audit(zoo, images, cohorts)
+    if pending := list(chosen.loc[~chosen["committed"], "member"]):
+        raise InputError(f"member {pending[0]} of {zoo.url} is planned but not committed: populate the zoo to the end.")
+    return chosen
+
+
+def _recipe_of(zoo: Zoo, cohort: str) -> Recipe:
+    """The recipe that a cohort was trained by."""
+    origin = zoo.header.origin
+    if (origin.source_of(cohort).origin if isinstance(origin, Merged) else origin) is not None:
+        raise ZooMismatchError(
+            f"cohort {cohort} of {zoo.url} was imported and no recipe says how it was trained: "
+            "audit members that geozoo populated."
+        )
+    return parse_recipe(zoo.header_of(cohort).recipe, f"the recipe of the zoo at {zoo.url}")
 
 
 def _refuse_other(zoo: Zoo, images: ImageSet) -> None:
     if images.fingerprint != zoo.header.dataset["fingerprint"]:
         raise ZooMismatchError(
             f"the images read for {zoo.url} have fingerprint {images.fingerprint} and it was trained on "
-            f"{zoo.header.dataset['fingerprint']}: give the image set it was trained on."
+            f"{zoo.header.dataset['fingerprint']}: name the files it was trained on with --data."
         )
     if derive_layout(_module(zoo)) != zoo.layout:
         raise ZooMismatchError(
@@ -126,13 +153,15 @@ def _module(zoo: Zoo) -> Module:
 
 
 def _cohort_audit(zoo: Zoo, cohort: str, members: list[str], checkpoints: tuple[int, ...]) -> CohortAudit:
-    plan, engine = zoo.plan_of(cohort), zoo.header.engine
+    plan, header = zoo.plan_of(cohort), zoo.header_of(cohort)
+    engine = header.engine
     chosen = np.flatnonzero(plan["member"].isin(members))
     others = tuple(other_conditions(zoo.commits()[cohort].how, engine))
     whole = not others and not find_engine(engine).apart(_module(zoo))
-    job = replace(members_job(zoo.header, plan if whole else plan.iloc[chosen]), checkpoints=checkpoints)
+    job = replace(members_job(header, plan if whole else plan.iloc[chosen]), checkpoints=checkpoints)
     return CohortAudit(
         cohort=cohort,
+        engine=engine,
         members=tuple(plan["member"].iloc[chosen]),
         job=_with_twins(job) if others else job,
         rows=chosen if whole else np.arange(len(chosen)),
@@ -157,37 +186,41 @@ def _audit_cohort(
 ) -> Iterator[MemberOutcome]:
     evaluator, by_bits = Evaluator.of(audit.job, images), not audit.others
     comparisons = [Comparison(member, audit.cohort, evaluator, by_bits) for member in audit.members]
-    metrics = zoo.read_metrics(members=list(audit.members)).set_index(["member", "epoch"])
-    for progress in load_engine(zoo.header.engine, threads).train(audit.job, images):
+    table = zoo.read_metrics(members=list(audit.members)).to_dict("records")
+    metrics = {(row["member"], row["epoch"]): row for row in table}
+    for progress in load_engine(audit.engine, threads).train(audit.job, images):
         on_samples(progress.samples)
         if progress.block is not None:
-            for comparison, checkpoint in zip(comparisons, _checkpoints(zoo, audit, progress.block, metrics), strict=True):
+            checkpoints = _checkpoints(zoo, audit, progress.block, metrics)
+            for comparison, checkpoint in zip(comparisons, checkpoints, strict=True):
                 comparison.add(checkpoint)
-    rows = zoo.plan_of(audit.cohort).set_index("member")
+    recipe = _recipe_of(zoo, audit.cohort)
+    rows = {row["member"]: row for row in zoo.plan_of(audit.cohort).to_dict("records")}
     for comparison in comparisons:
-        yield _with_id(zoo, rows.loc[comparison.member], comparison.outcome())
+        yield _with_id(recipe, rows[comparison.member], comparison.outcome())
 
 
-def _checkpoints(zoo: Zoo, audit: CohortAudit, block: Block, metrics: pd.DataFrame) -> Iterator[Checkpoint]:
+def _checkpoints(
+    zoo: Zoo, audit: CohortAudit, block: Block, metrics: Mapping[tuple[str, int], Mapping[Any, Any]]
+) -> Iterator[Checkpoint]:
     """The audited members at one checkpoint, in order."""
     stored = zoo.states(list(audit.members), block.epoch).astype(zoo.header.dtype)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # as the zoo stores it: a weight that float16 cannot hold is infinite
         weights = block.weights.astype(zoo.header.dtype)
     for place, row in enumerate(audit.rows):
         yield Checkpoint(
             epoch=block.epoch,
             stored=stored[place],
-            stored_metrics=metrics.loc[audit.members[place], block.epoch].to_dict(),
+            stored_metrics=metrics[audit.members[place], block.epoch],
             retrained=weights[row],
             metrics={name: values[row] for name, values in block.metrics.items()},
             twins=weights[len(audit.rows) + place :: len(audit.rows)] if audit.others else weights[:0],
         )
 
 
-def _with_id(zoo: Zoo, row: pd.Series[Any], outcome: MemberOutcome) -> MemberOutcome:
+def _with_id(recipe: Recipe, row: Mapping[Any, Any], outcome: MemberOutcome) -> MemberOutcome:
     """The outcome, or a difference where the member's id is not that of its hyper-parameters and seed."""
-    expected = member_id(parse_recipe(zoo.header.recipe), hyperparameters_of(row.to_dict()), int(row["seed"]))
+    expected = member_id(recipe, hyperparameters_of(row), int(row["seed"]))
     if expected == outcome.member:
         return outcome
-    reason = f"its recipe, hyper-parameters and seed make member {expected}"
-    return replace(outcome, verdict="differs", first_difference=outcome.first_difference, reason=reason)
+    return replace(outcome, verdict="differs", reason=f"its recipe, hyper-parameters and seed make member {expected}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from geozoo.audit import Audit, Chance, MemberOutcome
-    from geozoo.datasets import ImageSet
-    from geozoo.store import Zoo
 
 EXAMPLES = """
 Members are compared bit for bit where this machine has the processor, packages and engine that trained them, and
@@ -52,6 +49,7 @@ def audit(
 ) -> None:
     """Train members of a zoo anew from recipe and seed, and compare them with what is stored."""
     from geozoo.audit import chances, draw_members, prepare_audit
+    from geozoo.cli.json_values import dumps
     from geozoo.errors import InputError
     from geozoo.store import open_zoo
 
@@ -63,14 +61,14 @@ def audit(
     committed = list(zoo.members.loc[zoo.members["committed"], "member"])
     seed = _fresh_seed() if seed is None else seed
     chosen = draw_members(committed, retrain, seed) if retrain is not None else _names(members)
-    odds = chances(len(committed), len(chosen)) if retrain is not None else []
-    prepared = prepare_audit(zoo, _images(zoo, data), chosen, epochs)
+    prepared = prepare_audit(zoo, chosen, epochs=epochs, data=data)
     drawn = None if retrain is None else seed
+    odds = [] if retrain is None else chances(len(committed), len(chosen))
     if not json:
         _describe(prepared, drawn, len(committed))
     outcomes = _run(prepared, quiet=json)
     if json:
-        typer.echo(json_module.dumps(_report(prepared, drawn, outcomes, odds), indent=2))
+        typer.echo(dumps(_report(prepared, drawn, outcomes, odds)))
     else:
         _conclude(prepared, outcomes, odds, len(committed))
     if any(outcome.verdict == "differs" for outcome in outcomes):
@@ -88,17 +86,6 @@ def _fresh_seed() -> int:
 
 def _names(members: str | None) -> list[str]:
     return [name.strip() for name in (members or "").split(",") if name.strip()]
-
-
-def _images(zoo: Zoo, path: str | None) -> ImageSet:
-    """The images that the zoo was trained on, read from ``path`` if there is one."""
-    from geozoo.datasets import load_image_set
-    from geozoo.recipe import parse_recipe
-
-    options = parse_recipe(zoo.header.recipe, f"the recipe of the zoo at {zoo.url}").dataset
-    if path is not None:
-        options = type(options).model_validate({**options.model_dump(), "path": path})
-    return load_image_set(options)
 
 
 def _describe(prepared: Audit, seed: int | None, committed: int) -> None:

@@ -12,11 +12,13 @@ from typer.exceptions import TyperException
 
 from geozoo.cli.audit import audit
 from geozoo.cli.card import card
+from geozoo.cli.diff import diff
 from geozoo.cli.eo import app as eo
 from geozoo.cli.evaluate import evaluate
 from geozoo.cli.export import app as export
 from geozoo.cli.gc import gc
 from geozoo.cli.landscape import landscape
+from geozoo.cli.merge import merge
 from geozoo.cli.populate import populate
 from geozoo.cli.probe import probe
 from geozoo.cli.show import show
@@ -39,7 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (populate, show, probe, card, landscape, train, tune, sweep, evaluate, verify, audit, gc):
+for command in (populate, show, probe, card, landscape, train, tune, sweep, evaluate, verify, audit, merge, diff, gc):
     app.command()(command)
 app.add_typer(eo)
 app.add_typer(export)

@@ -29,7 +29,8 @@ def images_of(zoo: Zoo) -> ImageSet:
     from geozoo.datasets import load_image_set
     from geozoo.recipe.load import parse_recipe
 
-    images = load_image_set(parse_recipe(zoo.header.recipe, f"the recipe of the zoo at {zoo.url}").dataset)
+    recipe = zoo.header_of(zoo.members["cohort"].iloc[0]).recipe
+    images = load_image_set(parse_recipe(recipe, f"the recipe of the zoo at {zoo.url}").dataset)
     if images.fingerprint != zoo.header.dataset["fingerprint"]:
         raise ZooMismatchError(
             f"the images of {images.name!r} found here are not those of the zoo at {zoo.url} (their fingerprints "

@@ -2,11 +2,12 @@
 
 from geozoo.store.attempt import Attempt
 from geozoo.store.commit import Commit
-from geozoo.store.create import create_zoo, extend_zoo
+from geozoo.store.create import create_zoo, extend_zoo, refuse_derived
 from geozoo.store.gc import Garbage, collect_garbage
 from geozoo.store.header import ZooHeader
 from geozoo.store.lease import run_lease
 from geozoo.store.location import Location, open_location, refuse_unsafe_endpoint
+from geozoo.store.merged import Merged, MergedSource
 from geozoo.store.split import Split, split_of
 from geozoo.store.verify import Finding, Report, verify
 from geozoo.store.writer import AttemptWriter
@@ -19,6 +20,8 @@ __all__ = [
     "Finding",
     "Garbage",
     "Location",
+    "Merged",
+    "MergedSource",
     "Report",
     "Split",
     "Zoo",
@@ -28,6 +31,7 @@ __all__ = [
     "extend_zoo",
     "open_location",
     "open_zoo",
+    "refuse_derived",
     "refuse_unsafe_endpoint",
     "run_lease",
     "split_of",

@@ -50,9 +50,11 @@ def extend_zoo(url: str | Path, plan: pd.DataFrame) -> Zoo:
     Extending again with the same rows changes nothing.
 
     Raises:
-        ZooMismatchError: the plan has not the next number, another plan has it already, or a member is planned already.
+        ZooMismatchError: the plan has not the next number, another plan has it already, a member is planned already, or
+            the zoo was not populated.
     """
     zoo = open_zoo(url)
+    refuse_derived(zoo, "extend")
     number, following = cohort_plan(plan["cohort"].iloc[0]), len(zoo.plans)
     if not 0 < number <= following:
         raise ZooMismatchError(
@@ -64,6 +66,18 @@ def extend_zoo(url: str | Path, plan: pd.DataFrame) -> Zoo:
         raise ZooMismatchError(f"member {member} is planned in {zoo.url} already: extend it by other members.")
     _write_plan(zoo.location, number, plan)
     return open_zoo(url)
+
+
+def refuse_derived(zoo: Zoo, verb: str) -> None:
+    """Raise `ZooMismatchError` for a zoo that was not populated, to whose training nothing can be added.
+
+    ``verb`` completes "geozoo cannot ... it".
+    """
+    if (origin := zoo.header.origin) is not None:
+        raise ZooMismatchError(
+            f"the zoo at {zoo.url} was {origin.words} and not trained there, so geozoo cannot {verb} it: "
+            "give the URL of a zoo that was populated."
+        )
 
 
 def _write_plan(location: Location, number: int, plan: pd.DataFrame) -> str:

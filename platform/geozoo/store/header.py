@@ -10,10 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from geozoo.errors import DamagedZooError, StoreUnusableError
 from geozoo.nets.layout import TensorSlot, num_parameters
 from geozoo.store import sealed
+from geozoo.store.merged import Merged
 
 HEADER_NAME = "zoo.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """To be raised by any change of the fields below: commits hold the SHA-256 of the header as these fields make it."""
+
+POPULATED, WITH_ORIGIN = 1, 2
+"""Versions that are written: a zoo without an ``origin`` is what the first version was, byte for byte."""
 
 
 class ZooHeader(BaseModel):
@@ -22,12 +26,13 @@ class ZooHeader(BaseModel):
     ``recipe`` is the resolved recipe and ``dataset`` describes the image set; both are opaque here except
     ``dataset["fingerprint"]``, which goes into every member's digest. ``checkpoints`` are the epochs whose states are
     stored, ascending; ``dtype`` is how weights are stored, ``precision`` how they were trained. ``plan_sha256`` is the
-    SHA-256 of ``plans/0.parquet``; :func:`geozoo.store.create_zoo` fills it in.
+    SHA-256 of ``plans/0.parquet``; :func:`geozoo.store.create_zoo` fills it in. ``origin`` is there in a merged zoo,
+    whose recipe is what the recipes of its sources have in common.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: int = FORMAT_VERSION
+    version: int = POPULATED
     name: str
     recipe: dict[str, Any]
     dataset: dict[str, Any]
@@ -37,6 +42,7 @@ class ZooHeader(BaseModel):
     engine: str
     precision: str = "float32"
     plan_sha256: str = ""
+    origin: Merged | None = None
 
     @field_validator("dataset")
     @classmethod
@@ -66,7 +72,7 @@ class ZooHeader(BaseModel):
 
     def dumps(self) -> bytes:
         """The bytes of ``zoo.json``, a pure function of the content."""
-        return sealed.dumps(self.model_dump(mode="json"))
+        return sealed.dumps(self.model_dump(mode="json", exclude=None if self.origin else {"origin"}))
 
     @property
     def sha256(self) -> str:

@@ -13,6 +13,7 @@ from geozoo.store.concurrency import concurrently
 from geozoo.store.digest import zoo_digest
 from geozoo.store.header import HEADER_NAME, ZooHeader
 from geozoo.store.location import Location, open_location
+from geozoo.store.merged import Merged
 from geozoo.store.metrics import read_metrics
 from geozoo.store.plans import PLAN_COLUMNS, Plan, cohort_plan, read_plans
 from geozoo.store.reader import ShardRead, ShardReader, group_equal, split_by_shard
@@ -45,7 +46,8 @@ class Zoo:
     Attributes:
         location: root of the store.
         header: the content of ``zoo.json``.
-        members: one row per member: the columns of the plan, then ``plan`` (its number) and ``committed`` (bool).
+        members: one row per member: the columns of the plan, then ``plan`` (its number) and ``committed`` (bool), and
+            in a merged zoo ``zoo``, the name of the one it comes from.
     """
 
     def __init__(self, location: Location, header: ZooHeader, plans: Sequence[Plan], names: Collection[str]) -> None:
@@ -58,6 +60,9 @@ class Zoo:
         table = pd.concat([plan.table.assign(plan=plan.number) for plan in plans], ignore_index=True)
         committed = {cohort for cohort in table["cohort"].unique() if commit_name(cohort) in names}
         self.members: pd.DataFrame = table.assign(committed=table["cohort"].isin(committed))
+        if isinstance(header.origin, Merged):
+            names = {cohort: header.origin.source_of(cohort).name for cohort in table["cohort"].unique()}
+            self.members["zoo"] = table["cohort"].map(names)
         self._ids = pd.Index(table["member"])
         self._cohort_codes, self._cohorts = pd.factorize(table["cohort"])
         self._positions, self._committed = table["position"].to_numpy(), self.members["committed"].to_numpy()
@@ -174,6 +179,17 @@ class Zoo:
         if rows.empty:
             raise InputError(f"there is no cohort {cohort!r} in {self.url}: see zoo.members.")
         return rows.sort_values("position").reset_index(drop=True)
+
+    def header_of(self, cohort: str) -> ZooHeader:
+        """What the members of a cohort share: the header or, in a merged zoo, that of the zoo they come from.
+
+        Its ``plan_sha256`` is not that zoo's.
+        """
+        if not isinstance(self.header.origin, Merged):
+            return self.header
+        source = self.header.origin.source_of(cohort)
+        shared = {"name": source.name, "recipe": source.recipe, "engine": source.engine}
+        return self.header.model_copy(update={**shared, "origin": None})
 
     def commits(self) -> dict[str, Commit]:
         """All commits by cohort."""

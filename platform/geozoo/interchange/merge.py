@@ -1,0 +1,225 @@
+"""Merging: zoos of equal layout joined into one, their objects copied byte by byte."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from geozoo.errors import DamagedZooError, InputError
+from geozoo.interchange.alike import first_difference
+from geozoo.store import Commit, Merged, MergedSource, ZooHeader, create_zoo, open_location, open_zoo, run_lease
+from geozoo.store.commit import attempt_folder, commit_name
+from geozoo.store.concurrency import concurrently
+from geozoo.store.header import WITH_ORIGIN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pandas as pd
+
+    from geozoo.store import Location, Zoo
+
+
+@dataclass(frozen=True)
+class Part:
+    """One cohort to copy: the zoo it is in, its commit there, its source's name, and its name in the merged zoo."""
+
+    zoo: Zoo
+    commit: Commit
+    source: str
+    cohort: str
+
+    @property
+    def size(self) -> int:
+        """Bytes of its objects."""
+        return sum(stored.size for stored in self.commit.objects.values())
+
+
+@dataclass(frozen=True)
+class Merger:
+    """A merge about to run: the header and plan of the merged zoo, and what is copied into it."""
+
+    header: ZooHeader
+    plan: pd.DataFrame
+    parts: tuple[Part, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all objects."""
+        return sum(part.size for part in self.parts)
+
+    def write(self, url: str, on_bytes: Callable[[int], None] = lambda count: None) -> Zoo:
+        """Create the merged zoo, or finish it where an earlier merge stopped; the sources are only read.
+
+        A cohort is there when its commit is, which is created once, so any number of interrupted merges add up to one.
+
+        Args:
+            url: where the merged zoo goes.
+            on_bytes: called with the bytes of a cohort when it is there.
+
+        Raises:
+            ZooMismatchError: something else is at the URL.
+            DamagedZooError: bytes of a source are missing or are not what was committed; nothing of that cohort is
+                committed.
+        """
+        there = open_location(url).url
+        if twice := [part.zoo.url for part in self.parts if part.zoo.url == there]:
+            raise InputError(f"the merged zoo cannot be written to {twice[0]}, which is one of its sources.")
+        merged = create_zoo(url, self.header, self.plan)
+        committed = set(merged.members.loc[merged.members["committed"], "cohort"])
+        with run_lease(merged.location):
+            for part in self.parts:
+                if part.cohort not in committed:
+                    _copy(part, merged)
+                on_bytes(part.size)
+        return open_zoo(url)
+
+
+def prepare_merge(urls: Sequence[str]) -> Merger:
+    """Open the zoos, check that they can be joined, and lay out the merged zoo.
+
+    Its members are those of all, in the order given, each with what it has in its own zoo: id, hyper-parameters, seed,
+    weights, metrics and so digest. Its recipe is what the recipes have in common, and its origin tells each source with
+    its digest and full recipe.
+
+    Raises:
+        InputError: fewer than two zoos, one that is unfinished, a member that two of them have, or zoos that differ in
+            what all members of a zoo share; the message names the first difference.
+    """
+    if len(urls) < 2:
+        raise InputError(f"a merge takes two or more zoos and got {len(urls)}: name the others.")
+    zoos = [open_zoo(url) for url in urls]
+    for zoo in zoos:
+        if pending := int((~zoo.members["committed"]).sum()):
+            raise InputError(
+                f"{pending} of {len(zoo.members)} members of {zoo.url} are planned and not committed: "
+                "populate it to the end before it is merged."
+            )
+    for other in zoos[1:]:
+        if difference := first_difference(zoos[0], other):
+            raise InputError(f"{other.url} cannot be joined to {zoos[0].url}: {difference}.")
+    _refuse_common_members(zoos)
+    sources = _name_apart([source for zoo in zoos for source in _sources(zoo)])
+    origin = Merged(sources=tuple(sources))
+    cohorts = [(zoo, cohort) for zoo in zoos for cohort in _cohorts(zoo)]
+    digits = max(3, len(str(len(cohorts) - 1)))
+    parts, plans = [], []
+    for number, (zoo, cohort) in enumerate(cohorts):
+        name = f"0-{number:0{digits}d}"
+        parts.append(Part(zoo, zoo.commits()[cohort], origin.source_of(name).name, name))
+        plans.append(zoo.plan_of(cohort).assign(cohort=name))
+    return Merger(_header(zoos, origin), _concatenated(plans), tuple(parts))
+
+
+def _cohorts(zoo: Zoo) -> list[str]:
+    """The cohorts of a zoo by plan and running number."""
+    return sorted(zoo.members["cohort"].unique(), key=lambda cohort: tuple(map(int, cohort.split("-"))))
+
+
+def _concatenated(plans: list[pd.DataFrame]) -> pd.DataFrame:
+    import pandas as pd
+
+    table: pd.DataFrame = pd.concat(plans, ignore_index=True)
+    return table
+
+
+def _refuse_common_members(zoos: Sequence[Zoo]) -> None:
+    owners: dict[str, str] = {}
+    for zoo in zoos:
+        for member in zoo.members["member"]:
+            if member in owners:
+                raise InputError(
+                    f"member {member} is in {owners[member]} and in {zoo.url}, and a zoo holds a member once: "
+                    "see geozoo diff, and merge zoos without common members."
+                )
+            owners[member] = zoo.url
+
+
+def _sources(zoo: Zoo) -> list[MergedSource]:
+    """What a zoo counts for as a source: itself, or its own sources where it was merged."""
+    header = zoo.header
+    if isinstance(header.origin, Merged):
+        return list(header.origin.sources)
+    return [
+        MergedSource(
+            name=header.name,
+            digest=zoo.digest(),
+            cohorts=zoo.members["cohort"].nunique(),
+            members=len(zoo.members),
+            recipe=header.recipe,
+            engine=header.engine,
+            origin=header.model_dump(mode="json")["origin"],
+        )
+    ]
+
+
+def _name_apart(sources: Sequence[MergedSource]) -> list[MergedSource]:
+    """The sources, the beginning of their digest added to names that several have."""
+    names = [source.name for source in sources]
+    return [
+        source.model_copy(update={"name": f"{source.name}-{source.digest[:8]}"})
+        if names.count(source.name) > 1
+        else source
+        for source in sources
+    ]
+
+
+def _header(zoos: Sequence[Zoo], origin: Merged) -> ZooHeader:
+    first = zoos[0].header
+    names = list(dict.fromkeys(zoo.header.name for zoo in zoos))
+    engines = list(dict.fromkeys(zoo.header.engine for zoo in zoos))
+    recipe = first.recipe
+    for zoo in zoos[1:]:
+        recipe = _common(recipe, zoo.header.recipe)
+    return first.model_copy(
+        update={
+            "version": WITH_ORIGIN,
+            "name": "+".join(names),
+            "recipe": recipe,
+            "engine": "+".join(engines),
+            "plan_sha256": "",
+            "origin": origin,
+        }
+    )
+
+
+def _common(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """What two nested mappings have in common; a section in which nothing is left out."""
+    common: dict[str, Any] = {}
+    for key in one.keys() & other.keys():
+        if isinstance(one[key], dict) and isinstance(other[key], dict) and one[key] != other[key]:
+            if inner := _common(one[key], other[key]):
+                common[key] = inner
+        elif one[key] == other[key]:
+            common[key] = one[key]
+    return {key: common[key] for key in one if key in common}
+
+
+def _copy(part: Part, merged: Zoo) -> None:
+    """Copy the objects of a cohort under its new name and commit them."""
+    commit = part.commit
+    attempt = f"{part.cohort}-{commit.attempt.rpartition('-')[2]}"
+    renamed = {name: f"{attempt_folder(attempt)}/{name.removeprefix(commit.folder + '/')}" for name in commit.objects}
+    concurrently(lambda name: _copy_object(part, name, merged.location, renamed[name]), commit.objects)
+    ours = commit.model_copy(
+        update={
+            "cohort": part.cohort,
+            "attempt": attempt,
+            "plan": 0,
+            "plan_sha256": merged.plans[0].sha256,
+            "header_sha256": merged.header.sha256,
+            "objects": {renamed[name]: stored for name, stored in commit.objects.items()},
+            "how": {**commit.how, "merged_from": {"zoo": part.source, "cohort": commit.cohort}},
+        }
+    )
+    merged.location.create_once(commit_name(part.cohort), ours.dumps())
+
+
+def _copy_object(part: Part, name: str, target: Location, new_name: str) -> None:
+    try:
+        data = part.zoo.location.read(name)
+    except FileNotFoundError as error:
+        raise DamagedZooError(f"{name} is missing in {part.zoo.url}: restore it and merge again.") from error
+    if fault := part.commit.fault(name, data):
+        raise DamagedZooError(f"{fault.rstrip('.')} in {part.zoo.url}: restore it and merge again.")
+    target.write(new_name, data)
