@@ -105,8 +105,7 @@ def prepare_audit(zoo: Zoo, members: Sequence[str], *, epochs: int | None = None
         raise InputError(f"no checkpoint of {zoo.url} is within {epochs} epochs: its first is {zoo.checkpoints[0]}.")
     parts = _committed(zoo, members).groupby("cohort", sort=False)["member"]
     recipes = {str(cohort): _recipe_of(zoo, str(cohort)) for cohort in parts.groups}
-    options = next(iter(recipes.values())).dataset
-    images = load_image_set(options if data is None else options.model_copy(update={"path": data}))
+    images = _images(next(iter(recipes.values())), data)
     _refuse_other(zoo, images)
     return Audit(zoo, images, tuple(_cohort_audit(zoo, str(cohort), list(ids), checkpoints) for cohort, ids in parts))
 
@@ -133,6 +132,13 @@ def _recipe_of(zoo: Zoo, cohort: str) -> Recipe:
             "audit members that geozoo populated."
         )
     return parse_recipe(zoo.header_of(cohort).recipe, f"the recipe of the zoo at {zoo.url}")
+
+
+def _images(recipe: Recipe, data: str | None) -> ImageSet:
+    if data is not None:
+        tree = recipe.model_dump(mode="json")
+        recipe = parse_recipe({**tree, "dataset": {**tree["dataset"], "path": data}}, "the recipe with --data")
+    return load_image_set(recipe.dataset)
 
 
 def _refuse_other(zoo: Zoo, images: ImageSet) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from geozoo.errors import RecipeError
 from geozoo.interchange.alike import metric_names, shared_differences
 from geozoo.recipe import parse_recipe
 
@@ -140,14 +141,14 @@ def _digests(zoo: Zoo) -> dict[str, str]:
 
 
 def _recipes(one: Zoo, other: Zoo) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """What two recipes of one zoo must agree in; where a zoo was not populated from one, only how members are trained.
+    """What two recipes of one zoo must agree in; where one is not a whole recipe, only how members are trained.
 
-    Which members such a zoo has is no matter of a recipe.
+    Which members a merged zoo has, for example, is no matter of a recipe.
     """
-    if one.header.origin is None and other.header.origin is None:
+    try:
         first, second = (parse_recipe(zoo.header.recipe).zoo_identity() for zoo in (one, other))
-        return first, second
-    first, second = (_training(zoo.header.recipe) for zoo in (one, other))
+    except RecipeError:
+        first, second = (_training(zoo.header.recipe) for zoo in (one, other))
     return first, second
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from geozoo.errors import DamagedZooError, InputError
@@ -108,7 +109,7 @@ def prepare_merge(urls: Sequence[str]) -> Merger:
         name = f"0-{number:0{digits}d}"
         parts.append(Part(zoo, zoo.commits()[cohort], origin.source_of(name).name, name))
         plans.append(zoo.plan_of(cohort).assign(cohort=name))
-    return Merger(_header(zoos, origin), _concatenated(plans), tuple(parts))
+    return Merger(_header(zoos[0].header, origin), _concatenated(plans), tuple(parts))
 
 
 def _cohorts(zoo: Zoo) -> list[str]:
@@ -155,28 +156,26 @@ def _sources(zoo: Zoo) -> list[MergedSource]:
 
 def _name_apart(sources: Sequence[MergedSource]) -> list[MergedSource]:
     """The sources, the beginning of their digest added to names that several have."""
-    names = [source.name for source in sources]
+    names = [_own_name(source) for source in sources]
     return [
-        source.model_copy(update={"name": f"{source.name}-{source.digest[:8]}"})
-        if names.count(source.name) > 1
-        else source
-        for source in sources
+        source.model_copy(update={"name": name if names.count(name) == 1 else f"{name}-{source.digest[:8]}"})
+        for source, name in zip(sources, names, strict=True)
     ]
 
 
-def _header(zoos: Sequence[Zoo], origin: Merged) -> ZooHeader:
-    first = zoos[0].header
-    names = list(dict.fromkeys(zoo.header.name for zoo in zoos))
-    engines = list(dict.fromkeys(zoo.header.engine for zoo in zoos))
-    recipe = first.recipe
-    for zoo in zoos[1:]:
-        recipe = _common(recipe, zoo.header.recipe)
+def _own_name(source: MergedSource) -> str:
+    """The name of a source without what an earlier merge added."""
+    return source.name.removesuffix(f"-{source.digest[:8]}")
+
+
+def _header(first: ZooHeader, origin: Merged) -> ZooHeader:
+    """What the first zoo shares with all, and of recipe, name and engine what the sources have together."""
     return first.model_copy(
         update={
             "version": WITH_ORIGIN,
-            "name": "+".join(names),
-            "recipe": recipe,
-            "engine": "+".join(engines),
+            "name": "+".join(dict.fromkeys(_own_name(source) for source in origin.sources)),
+            "recipe": reduce(_common, (source.recipe for source in origin.sources)),
+            "engine": "+".join(dict.fromkeys(source.engine for source in origin.sources)),
             "plan_sha256": "",
             "origin": origin,
         }
