@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from geozoo.hyper.probing.fitting import Kind
 
 RESULTS = ("test_accuracy", "generalization_gap", "epoch")
-NOT_HYPERPARAMETERS = ("member", "cohort", "position", "seed", "plan", "committed")
+NOT_HYPERPARAMETERS = ("member", "cohort", "position", "seed", "plan", "committed", "zoo")
 
 
 @dataclass(frozen=True)
