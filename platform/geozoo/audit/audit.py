@@ -62,31 +62,30 @@ class CohortAudit:
 
 @dataclass(frozen=True)
 class Audit:
-    """An audit about to run: ``zoo``, its ``images``, and what is to be trained, by cohort."""
+    """An audit about to run: zoo, images, and what is to be trained by cohort, ``threads`` members at a time."""
 
     zoo: Zoo
     images: ImageSet
     cohorts: tuple[CohortAudit, ...]
+    threads: int
 
     @property
     def samples(self) -> int:
         """Image presentations of all trainings."""
         return sum(cohort.samples for cohort in self.cohorts) * len(self.images.train)
 
-    def run(
-        self, on_samples: Callable[[int], None] = lambda samples: None, threads: int = 1
-    ) -> Iterator[MemberOutcome]:
+    def run(self, on_samples: Callable[[int], None] = lambda samples: None) -> Iterator[MemberOutcome]:
         """Train and compare; gives the members of a cohort when it is done.
 
-        Args:
-            on_samples: called with image presentations as they are trained.
-            threads: members that an engine computes at a time where it can.
+        ``on_samples`` is called with image presentations as they are trained.
         """
         for cohort in self.cohorts:
-            yield from _audit_cohort(self.zoo, self.images, cohort, on_samples, threads)
+            yield from _audit_cohort(self, cohort, on_samples)
 
 
-def prepare_audit(zoo: Zoo, members: Sequence[str], *, epochs: int | None = None, data: str | None = None) -> Audit:
+def prepare_audit(
+    zoo: Zoo, members: Sequence[str], *, epochs: int | None = None, data: str | None = None, threads: int = 1
+) -> Audit:
     """Read the images, check that members can be audited, and lay out what is to be trained.
 
     Args:
@@ -94,6 +93,7 @@ def prepare_audit(zoo: Zoo, members: Sequence[str], *, epochs: int | None = None
         members: ids of committed members.
         epochs: audit checkpoints up to this epoch only.
         data: where the images are, if not where the recipe says.
+        threads: members that an engine computes at a time where it can.
 
     Raises:
         InputError: a member is unknown or not committed, or no checkpoint is left.
@@ -107,7 +107,8 @@ def prepare_audit(zoo: Zoo, members: Sequence[str], *, epochs: int | None = None
     recipes = {str(cohort): _recipe_of(zoo, str(cohort)) for cohort in parts.groups}
     images = _images(next(iter(recipes.values())), data)
     _refuse_other(zoo, images)
-    return Audit(zoo, images, tuple(_cohort_audit(zoo, str(cohort), list(ids), checkpoints) for cohort, ids in parts))
+    cohorts = tuple(_cohort_audit(zoo, str(cohort), list(ids), checkpoints) for cohort, ids in parts)
+    return Audit(zoo, images, cohorts, threads)
 
 
 def _committed(zoo: Zoo, members: Sequence[str]) -> pd.DataFrame:
@@ -187,23 +188,30 @@ def _with_twins(job: CohortJob) -> CohortJob:
     )
 
 
-def _audit_cohort(
-    zoo: Zoo, images: ImageSet, audit: CohortAudit, on_samples: Callable[[int], None], threads: int
-) -> Iterator[MemberOutcome]:
-    evaluator, by_bits = Evaluator.of(audit.job, images), not audit.others
-    comparisons = [Comparison(member, audit.cohort, evaluator, by_bits) for member in audit.members]
-    table = zoo.read_metrics(members=list(audit.members)).to_dict("records")
-    metrics = {(row["member"], row["epoch"]): row for row in table}
-    for progress in load_engine(audit.engine, threads).train(audit.job, images):
-        on_samples(progress.samples)
-        if progress.block is not None:
-            checkpoints = _checkpoints(zoo, audit, progress.block, metrics)
+def _audit_cohort(audit: Audit, cohort: CohortAudit, on_samples: Callable[[int], None]) -> Iterator[MemberOutcome]:
+    evaluator, by_bits = Evaluator.of(cohort.job, audit.images), not cohort.others
+    comparisons = [Comparison(member, cohort.cohort, evaluator, by_bits) for member in cohort.members]
+    for samples, checkpoints in stored_and_retrained(audit, cohort):
+        on_samples(samples)
+        if checkpoints:
             for comparison, checkpoint in zip(comparisons, checkpoints, strict=True):
                 comparison.add(checkpoint)
-    recipe = _recipe_of(zoo, audit.cohort)
-    rows = {row["member"]: row for row in zoo.plan_of(audit.cohort).to_dict("records")}
+    recipe = _recipe_of(audit.zoo, cohort.cohort)
+    rows = {row["member"]: row for row in audit.zoo.plan_of(cohort.cohort).to_dict("records")}
     for comparison in comparisons:
         yield _with_id(recipe, rows[comparison.member], comparison.outcome())
+
+
+def stored_and_retrained(audit: Audit, cohort: CohortAudit) -> Iterator[tuple[int, list[Checkpoint]]]:
+    """Train what an audit needs of one cohort.
+
+    Gives the image presentations since the last time and, at every checkpoint, the audited members in order.
+    """
+    table = audit.zoo.read_metrics(members=list(cohort.members)).to_dict("records")
+    metrics = {(row["member"], row["epoch"]): row for row in table}
+    for progress in load_engine(cohort.engine, audit.threads).train(cohort.job, audit.images):
+        block = progress.block
+        yield progress.samples, [] if block is None else list(_checkpoints(audit.zoo, cohort, block, metrics))
 
 
 def _checkpoints(

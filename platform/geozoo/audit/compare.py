@@ -88,6 +88,11 @@ class Comparison:
         if reason and self.first_difference is None:
             self.first_difference, self.reason = checkpoint.epoch, reason
 
+    @property
+    def allowed_distance(self) -> float:
+        """How far a state may be from the retraining by now, relatively."""
+        return max(JUMP, DISTANCE_FACTOR * self.drift)
+
     def outcome(self) -> MemberOutcome:
         """What all checkpoints said together."""
         fine: Verdict = "identical" if self.by_bits else "within tolerance"
@@ -128,8 +133,7 @@ class Comparison:
         twins = checkpoint.twins[others[1:]]
         rounding = ROUNDING[str(stored.dtype)]
         self.drift = max([self.drift, rounding, *(relative_distance(twin, retrained) for twin in twins)])
-        allowed = max(JUMP, DISTANCE_FACTOR * self.drift) if checkpoint.epoch else rounding
-        if relative_distance(stored, retrained) > allowed:
+        if relative_distance(stored, retrained) > (self.allowed_distance if checkpoint.epoch else rounding):
             return "its weights are farther from the retraining than rounding takes them"
         answers = self.evaluator.answers(retrained)
         differing = [float((self.evaluator.answers(twin) != answers).mean()) for twin in twins]

@@ -16,8 +16,8 @@ PACKAGES = ("geozoo", "torch", "numba", "numpy")
 def other_conditions(how: Mapping[str, Any], engine: str) -> list[str]:
     """What differs between the ``how`` block of a commit and a run of ``engine`` here; nothing where bits must agree.
 
-    A block that does not tell one of them, as those of older zoos do not tell the GPU, counts as different in it. So does
-    every GPU: how many members are computed there at once, and so how they round, is a matter of its free memory.
+    A block that does not tell one of them, as those of older zoos do not tell the GPU, counts as different in it. So
+    does every GPU: how many members are computed there at once, and so how they round, is a matter of its free memory.
     """
     here = describe_run(engine, wall_s=0)
     packed = [f"a GPU ({how['gpu']}) rounds by how many members fit its memory"] if how.get("gpu") else []

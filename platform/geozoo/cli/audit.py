@@ -51,6 +51,7 @@ def audit(
     from geozoo.audit import chances, draw_members, prepare_audit
     from geozoo.cli.json_values import dumps
     from geozoo.errors import InputError
+    from geozoo.populate import available_cores
     from geozoo.store import open_zoo
 
     if (retrain is None) == (members is None):
@@ -61,7 +62,7 @@ def audit(
     committed = list(zoo.members.loc[zoo.members["committed"], "member"])
     seed = _fresh_seed() if seed is None else seed
     chosen = draw_members(committed, retrain, seed) if retrain is not None else _names(members)
-    prepared = prepare_audit(zoo, chosen, epochs=epochs, data=data)
+    prepared = prepare_audit(zoo, chosen, epochs=epochs, data=data, threads=available_cores())
     drawn = None if retrain is None else seed
     odds = [] if retrain is None else chances(len(committed), len(chosen))
     if not json:
@@ -107,7 +108,6 @@ def _describe(prepared: Audit, seed: int | None, committed: int) -> None:
 def _run(prepared: Audit, *, quiet: bool) -> list[MemberOutcome]:
     """All outcomes, each printed when its cohort is done."""
     from geozoo.cli.steps import step_progress
-    from geozoo.populate import available_cores
 
     outcomes, done = [], 0
     with step_progress() as on_step:
@@ -117,7 +117,7 @@ def _run(prepared: Audit, *, quiet: bool) -> list[MemberOutcome]:
             done += samples
             on_step("audit", done, prepared.samples)
 
-        for outcome in prepared.run(on_samples, available_cores()):
+        for outcome in prepared.run(on_samples):
             outcomes.append(outcome)
             if not quiet:
                 typer.echo(_line(outcome))
