@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
-from geozoo.errors import DamagedZooError, InputError
+from geozoo.errors import DamagedZooError, GeozooError, InputError
 from geozoo.interchange.alike import first_difference
-from geozoo.store import Commit, Merged, MergedSource, ZooHeader, create_zoo, open_location, open_zoo, run_lease
+from geozoo.store import (
+    Commit,
+    Merged,
+    MergedSource,
+    ZooHeader,
+    collect_garbage,
+    create_zoo,
+    open_location,
+    open_zoo,
+    run_lease,
+)
 from geozoo.store.commit import attempt_folder, commit_name
 from geozoo.store.concurrency import concurrently
 from geozoo.store.header import WITH_ORIGIN
@@ -68,11 +79,13 @@ class Merger:
             raise InputError(f"the merged zoo cannot be written to {twice[0]}, which is one of its sources.")
         merged = create_zoo(url, self.header, self.plan)
         committed = set(merged.members.loc[merged.members["committed"], "cohort"])
-        with run_lease(merged.location):
+        with run_lease(merged.location) as lease:
             for part in self.parts:
                 if part.cohort not in committed:
                     _copy(part, merged)
                 on_bytes(part.size)
+            with suppress(GeozooError):  # what a killed merge left; another merge may be at work, and removes it
+                collect_garbage(url, own_lease=lease)
         return open_zoo(url)
 
 
