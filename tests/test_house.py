@@ -42,7 +42,7 @@ PLANNING = MATERIALS | {"recipe"}
 MAKING = PLANNING | {"population", "store", "weights"}
 TRAINING = MAKING | {"training"}
 SEEING = GROUND | {"datasets", "recipe", "store"}
-USING = TRAINING | {"populate", "hyper", "eo", "ssl"}
+USING = TRAINING | {"populate", "interchange", "hyper", "eo", "ssl"}
 ARROWS = {
     "errors": set(),
     "nets": GROUND,
@@ -52,6 +52,7 @@ ARROWS = {
     "store": PLANNING,
     "weights": PLANNING,
     "populate": MAKING,
+    "interchange": MAKING,
     "training": MAKING,
     "hyper": TRAINING,
     "eo": SEEING,

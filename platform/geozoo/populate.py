@@ -13,7 +13,7 @@ from geozoo.population import CohortJob, choose_engine, load_engine
 from geozoo.population.how import describe_run
 from geozoo.recipe import HYPERPARAMETERS, cohort_size, hyperparameters_of, parse_recipe, plan_members, plan_table
 from geozoo.recipe.describe import shorten
-from geozoo.store import Attempt, AttemptWriter, ZooHeader, create_zoo, extend_zoo, open_zoo
+from geozoo.store import Attempt, AttemptWriter, ZooHeader, create_zoo, extend_zoo, open_zoo, refuse_imported
 from geozoo.store.commit import commit_name
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def _table(recipe: Recipe, header: ZooHeader, images: ImageSet, members: list[Me
 
 def _refuse_other(zoo: Zoo, header: ZooHeader, recipe: Recipe, *, keep_engine: bool) -> None:
     """Raise `ZooMismatchError`, showing the differences, where a zoo was not made from this recipe, data and engine."""
+    refuse_imported(zoo, "continue")
     made_from = parse_recipe(zoo.header.recipe, f"the recipe of the zoo at {zoo.url}")
     there, here = made_from.zoo_identity(), recipe.zoo_identity()
     differences = list(_differences(there, here))
@@ -124,9 +125,14 @@ def is_committed(zoo: Zoo, cohort: str) -> bool:
 
 
 def cohort_job(zoo: Zoo, cohort: str) -> CohortJob:
-    """What an engine is asked for one cohort of a zoo's plan."""
+    """What an engine is asked for one cohort of a zoo's plan.
+
+    Raises:
+        ZooMismatchError: the zoo was imported, so that nothing tells how to train it.
+    """
     from geozoo.population.initial import initial_weights
 
+    refuse_imported(zoo, "train")
     rows = zoo.members[zoo.members["cohort"] == cohort].sort_values("position")
     hyperparameters = tuple(hyperparameters_of(row) for row in rows[list(HYPERPARAMETERS)].to_dict("records"))
     recipe = parse_recipe(zoo.header.recipe)

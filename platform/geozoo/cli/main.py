@@ -15,6 +15,7 @@ from geozoo.cli.eo import app as eo
 from geozoo.cli.evaluate import evaluate
 from geozoo.cli.export import app as export
 from geozoo.cli.gc import gc
+from geozoo.cli.import_zoo import app as import_
 from geozoo.cli.landscape import landscape
 from geozoo.cli.populate import populate
 from geozoo.cli.probe import probe
@@ -42,6 +43,7 @@ for command in (populate, show, probe, card, landscape, train, tune, sweep, eval
     app.command()(command)
 app.add_typer(eo)
 app.add_typer(export)
+app.add_typer(import_)
 
 
 def _print_version(wanted: bool) -> None:

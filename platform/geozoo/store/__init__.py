@@ -2,9 +2,9 @@
 
 from geozoo.store.attempt import Attempt
 from geozoo.store.commit import Commit
-from geozoo.store.create import create_zoo, extend_zoo
+from geozoo.store.create import create_zoo, extend_zoo, refuse_imported
 from geozoo.store.gc import Garbage, collect_garbage
-from geozoo.store.header import ZooHeader
+from geozoo.store.header import Origin, ZooHeader
 from geozoo.store.lease import run_lease
 from geozoo.store.location import Location, open_location, refuse_unsafe_endpoint
 from geozoo.store.split import Split, split_of
@@ -19,6 +19,7 @@ __all__ = [
     "Finding",
     "Garbage",
     "Location",
+    "Origin",
     "Report",
     "Split",
     "Zoo",
@@ -28,6 +29,7 @@ __all__ = [
     "extend_zoo",
     "open_location",
     "open_zoo",
+    "refuse_imported",
     "refuse_unsafe_endpoint",
     "run_lease",
     "split_of",

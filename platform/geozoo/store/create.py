@@ -36,7 +36,7 @@ def create_zoo(url: str | Path, header: ZooHeader, plan: pd.DataFrame) -> Zoo:
     with location.opening():
         stored = _read(location, HEADER_NAME)
         if stored is None:
-            made = header.model_copy(update={"plan_sha256": _write_plan(location, 0, plan)})
+            made = header.model_copy(update={"plan_sha256": _write_plan(location, 0, plan, header.origin is not None)})
             if not location.create_once(HEADER_NAME, made.dumps()):
                 stored = location.read(HEADER_NAME)
     if stored is not None:
@@ -50,9 +50,11 @@ def extend_zoo(url: str | Path, plan: pd.DataFrame) -> Zoo:
     Extending again with the same rows changes nothing.
 
     Raises:
-        ZooMismatchError: the plan has not the next number, another plan has it already, or a member is planned already.
+        ZooMismatchError: the plan has not the next number, another plan has it already, a member is planned already, or
+            the zoo was imported.
     """
     zoo = open_zoo(url)
+    refuse_imported(zoo, "extend")
     number, following = cohort_plan(plan["cohort"].iloc[0]), len(zoo.plans)
     if not 0 < number <= following:
         raise ZooMismatchError(
@@ -66,12 +68,24 @@ def extend_zoo(url: str | Path, plan: pd.DataFrame) -> Zoo:
     return open_zoo(url)
 
 
-def _write_plan(location: Location, number: int, plan: pd.DataFrame) -> str:
+def refuse_imported(zoo: Zoo, verb: str) -> None:
+    """Raise `ZooMismatchError` for a zoo that was imported, to whose training nothing here can be added.
+
+    ``verb`` completes "cannot ... it".
+    """
+    if (origin := zoo.header.origin) is not None:
+        raise ZooMismatchError(
+            f"the zoo at {zoo.url} was imported from {origin.source!r} ({origin.kind}) and not trained here, so geozoo "
+            f"cannot {verb} it: populate a recipe to another URL."
+        )
+
+
+def _write_plan(location: Location, number: int, plan: pd.DataFrame, imported: bool = False) -> str:
     """Create a plan file once and return the SHA-256 of what is there, which holds the same rows.
 
     Rows are compared, not bytes: another version of pyarrow writes the same rows as other bytes.
     """
-    name, data = plan_name(number), encode_plan(plan)
+    name, data = plan_name(number), encode_plan(plan, imported=imported)
     if location.create_once(name, data):
         return hashlib.sha256(data).hexdigest()
     there, ours = decode_plan(location.read(name), number), decode_plan(data, number)
