@@ -11,6 +11,7 @@ from geozoo.interchange.registry import IMPORTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
     from geozoo.datasets import DatasetOptions, ImageSet
     from geozoo.interchange.check import Checked
     from geozoo.interchange.importing import Imported

@@ -85,7 +85,7 @@ def evaluate(network: torch.nn.Module, pixels: torch.Tensor, labels: torch.Tenso
                 right += int((logits.argmax(dim=1) == labels[start : start + BATCH]).sum())
     except RuntimeError as error:
         raise InputError(
-            f"test images of shape {tuple(pixels.shape[1:])} do not fit the networks: name their image set with --images."
+            f"test images of shape {tuple(pixels.shape[1:])} do not fit the networks: give theirs with --images."
         ) from error
     return right / len(labels)
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geozoo.errors import GeozooError
-from geozoo.interchange.names import NOT_EVALUATED
 from geozoo.interchange.keep import MISSING, Keep, select_states
+from geozoo.interchange.names import NOT_EVALUATED
 from geozoo.interchange.settings import KEYS, SOURCE, plan_settings
 from geozoo.store import Attempt, Origin, ZooHeader, collect_garbage, create_zoo, open_zoo, run_lease
 from geozoo.store.header import IMPORTED

@@ -24,6 +24,7 @@ class Inert:
     """Stands for an object of a class that is not loaded: keeps the attributes, has no behaviour."""
 
     def __new__(cls, *arguments: object) -> Inert:
+        """Take any arguments, and forget them."""
         return super().__new__(cls)
 
     def __init__(self, *arguments: object) -> None: ...
@@ -85,8 +86,8 @@ def _refusal(path: Path, text: str) -> UnsafeFileError | DataCorruptError:
         found = _NAMED.search(text)
         what = f" ({found[1]})" if found else ""
         return UnsafeFileError(
-            f"{str(path)!r} holds an object other than tensors and plain values{what}, which could run code, so nothing "
-            "of it was loaded: get the file from a source you trust, saved as tensors."
+            f"{str(path)!r} holds an object other than tensors and plain values{what}, which could run code, so "
+            "nothing of it was loaded: get the file from a source you trust, saved as tensors."
         )
     return DataCorruptError(f"{str(path)!r} cannot be read as a file of torch.save: get it again.")
 

@@ -49,8 +49,8 @@ class Settings:
 
     @property
     def shared(self) -> dict[str, Any]:
-        """What is the same for all."""
-        return {name: values[0] for name, values in self._all().items() if _agree(values)}
+        """What is the same for all, without what a plan has a column for."""
+        return {name: values[0] for name, values in self._all().items() if name not in self.known and _agree(values)}
 
     def columns(self) -> dict[str, list[Any]]:
         """All settings that differ between members, and those that a plan has a column for; None where one has none."""

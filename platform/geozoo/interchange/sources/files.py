@@ -29,9 +29,9 @@ class FilesSource(Source):
     """State files in one folder.
 
     A table beside them, one ``.csv`` or ``.parquet``, has a row for each file: its ``file``, and if it likes the
-    ``member`` (by default the name of the file), the ``epoch`` (by default 1), settings and metrics. A column is a metric
-    if it is called as one is, here or in the published zoos, or ends in ``accuracy`` or ``loss``; others are settings.
-    Without a table every file is a member.
+    ``member`` (by default the name of the file), the ``epoch`` (by default 1), settings and metrics. A column is a
+    metric if it is called as one is, here or in the published zoos, or ends in ``accuracy`` or ``loss``; others are
+    settings. Without a table every file is a member.
     """
 
     kind = "files"

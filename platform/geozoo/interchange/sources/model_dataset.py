@@ -62,7 +62,8 @@ class ModelDatasetSource(Source):
         on_step("file", 0, 1)
         loaded = load_tensors(self._path, MODEL_DATASET_CLASSES, mapped=True)
         parts = loaded if isinstance(loaded, dict) else {"trainset": loaded}
-        self._parts = {SPLITS[key]: vars(part) for key, part in parts.items() if key in SPLITS and _is_dataset(part)}
+        attributes = {SPLITS[key]: _attributes(part) for key, part in parts.items() if key in SPLITS}
+        self._parts = {split: part for split, part in attributes.items() if _is_dataset(part)}
         if not self._parts:
             raise InputError(
                 f"{str(self._path)!r} holds no data set of models (data_in, paths, epochs): give a preprocessed zoo, or "
@@ -142,11 +143,15 @@ class ModelDatasetSource(Source):
         return recognise_vector(int(state.shape[0]))
 
 
-def _is_dataset(part: Any) -> bool:
-    attributes = getattr(part, "__dict__", {})
-    if not {"data_in", "paths", "epochs"} <= attributes.keys():
+def _attributes(part: Any) -> dict[str, Any]:
+    """Of a data set, pickled as an object or kept as a dictionary."""
+    return part if isinstance(part, dict) else getattr(part, "__dict__", {})
+
+
+def _is_dataset(part: dict[str, Any]) -> bool:
+    if not {"data_in", "paths", "epochs"} <= part.keys():
         return False
-    return len(attributes["data_in"]) == len(attributes["paths"]) == len(attributes["epochs"]) > 0
+    return len(part["data_in"]) == len(part["paths"]) == len(part["epochs"]) > 0
 
 
 def _is_setting(name: str) -> bool:
