@@ -12,8 +12,9 @@ HYPERPARAMETER_NAMES = {
     "model::dropout": "dropout",
     "training::batchsize": "batch_size",
     "seed": "seed",
+    "init_std": "init_std",
 }
-"""Setting of a published zoo -> column of a plan."""
+"""Setting of a published zoo -> column of a plan; ``init_std`` is ours, for zoos that went out and come back."""
 
 METRIC_NAMES = {
     "train_loss": "running_train_loss",
@@ -25,15 +26,21 @@ METRIC_NAMES = {
     "test_loss": "test_loss",
     "test_acc": "test_accuracy",
     "ggap": "running_generalization_gap",
+    "eval_train_loss": "train_loss",
+    "eval_train_acc": "train_accuracy",
 }
 """Metric of a published zoo -> metric here. Their training metrics are means over the epoch in
-training mode, and ``ggap`` is such an accuracy minus the test accuracy."""
+training mode, and ``ggap`` is such an accuracy minus the test accuracy; ``eval_*``
+are ours, for what was measured in evaluation mode."""
 
 NOT_EVALUATED = -999.0
 """What the published zoos log as training loss and accuracy of the initialisation, which has none."""
 
 NETWORK_TYPES = {"cnn_s": "CNN", "cnn_l": "CNN3", "tetris_mlp": "MLP", "resnet18": "ResNet18"}
 """Network of the catalogue -> ``model::type`` of the published zoos."""
+
+COMPUTED = ("finite", "generalization_gap", "running_generalization_gap")
+"""Metrics that follow from the weights and from other metrics: every import computes them again."""
 
 BOOKKEEPING = frozenset(
     {

@@ -15,6 +15,7 @@ from geozoo.errors import DataCorruptError, DataNotFoundError, UnsafeFileError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_PICKLE = b"\x80"
 _END_OF_ZIP = b"PK\x05\x06"
 _END_SIZE = 22
 _NAMED = re.compile(r"(?:GLOBAL |whose module |function |but got )([\w.]+|<[^>]+>)")
@@ -82,7 +83,10 @@ def _numpy_scalar(dtype: np.dtype[Any], data: object) -> object:
 
 
 def _refusal(path: Path, text: str) -> UnsafeFileError | DataCorruptError:
-    if "Unsupported" in text or "Trying to call" in text or "Can only" in text:
+    """What the restricted unpickler did not take: no pickle at all, or one that asks for more than data."""
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start == b"PK" or start[:1] == _PICKLE:
         found = _NAMED.search(text)
         what = f" ({found[1]})" if found else ""
         return UnsafeFileError(

@@ -150,16 +150,15 @@ class Zoo:
 
         from geozoo.nets import build_network, load_flat
 
-        plan = self.members.iloc[int(self._rows(member)[0])]
+        network, plan = self.header.network, self.members.iloc[int(self._rows(member)[0])]
         activation, dropout = plan["activation"], plan["dropout"]
         if not isinstance(activation, str):
             raise NetworkError(
                 f"the activation of member {plan['member']} of {self.url} is not known, which was imported without "
                 "it: use its state_dict with a network of your own."
             )
-        module = build_network(
-            **self.header.network, activation=activation, dropout=float(dropout) if dropout == dropout else 0.0
-        )
+        dropout = float(dropout) if dropout == dropout else 0.0
+        module = build_network(**network, activation=activation, dropout=dropout)
         load_flat(module, torch.from_numpy(self.states(member, epoch)[0]), self.layout)
         return module.eval()
 

@@ -74,7 +74,8 @@ def _tables(zoo: Zoo, block: Indices, epochs: Sequence[int]) -> Iterator[pa.Tabl
     members = zoo.members.iloc[block].drop(columns=list(_PLACE)).reset_index(drop=True)
     for epoch in epochs:
         metrics = zoo.read_metrics(None, epoch, block).drop(columns=["member"])
-        described = pa.Table.from_pandas(members.join(metrics, rsuffix="_logged"), preserve_index=False)
+        metrics = metrics.rename(columns={name: f"{name}_logged" for name in metrics.columns if name in members})
+        described = pa.Table.from_pandas(members.join(metrics), preserve_index=False)
         flat = pa.array(np.ascontiguousarray(zoo.states(block, epoch)).reshape(-1))
         weights = pa.FixedSizeListArray.from_arrays(flat, zoo.header.num_parameters)
         yield described.replace_schema_metadata(None).append_column("weights", weights)

@@ -6,7 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from geozoo.interchange.names import HYPERPARAMETER_NAMES, NETWORK_TYPES, NOT_EVALUATED
+from geozoo.interchange.names import COMPUTED, HYPERPARAMETER_NAMES, NETWORK_TYPES, NOT_EVALUATED
 from geozoo.interchange.settings import KEYS, SOURCE, SPLIT
 from geozoo.store.plans import OPENED_COLUMNS, PLAN_COLUMNS
 
@@ -30,8 +30,6 @@ _METRICS = {
     "train_accuracy": "eval_train_acc",
 }
 """Metric here -> published name; what was measured in evaluation mode says so, since ``train_acc`` was not."""
-
-_OWN = ("finite", "generalization_gap", "running_generalization_gap")
 
 
 def settings_of(zoo: Zoo, row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -61,13 +59,13 @@ def _settings_of_recipe(zoo: Zoo) -> dict[str, Any]:
 
 
 def metric_names(zoo: Zoo, metrics: pd.DataFrame) -> dict[str, str]:
-    """Published name of each metric to export, by its column; of an imported zoo those of its source alone."""
+    """Published name of each metric to export, by its column, without those that follow from others."""
     origin = zoo.header.origin
     names = {}
     for column in metrics.columns[2:]:
         if origin is not None and column in origin.names:
             names[column] = origin.names[column]
-        elif column == "finite" or (origin is not None and (column in _OWN or metrics[column].isna().all())):
+        elif column in COMPUTED or (origin is not None and metrics[column].isna().all()):
             continue
         else:
             known = origin is not None and origin.kind in ("tune", "pt")

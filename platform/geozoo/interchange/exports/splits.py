@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def member_splits(zoo: Zoo) -> np.ndarray[Any, np.dtype[np.str_]]:
-    """``train``, ``validation`` or ``test`` for every row of ``zoo.members``: as its source has it, else by `split_of`."""
+    """``train``, ``validation`` or ``test`` of every row of ``zoo.members``: as its source says, else by `split_of`."""
     if SPLIT in zoo.members:
         return zoo.members[SPLIT].to_numpy(dtype=np.str_)
     return np.array([split_of(member) for member in zoo.members["member"]], dtype=np.str_)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from geozoo.errors import DataCorruptError, DataNotFoundError, InputError
@@ -16,6 +15,7 @@ from geozoo.interchange.sources.statefile import read_shapes, read_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     import numpy as np
     import torch

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
-from geozoo.errors import DataNotFoundError, InputError
+from geozoo.errors import DataCorruptError, DataNotFoundError, InputError
 from geozoo.interchange.names import BOOKKEEPING, METRIC_NAMES, NOT_EVALUATED
 from geozoo.interchange.network import Network, Shapes, flat_vector, in_order, recognise, recognise_vector, shapes_of
 from geozoo.interchange.restricted import load_tensors
@@ -17,6 +15,9 @@ from geozoo.interchange.sources.source import Found, Source, SourceMember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    import numpy as np
 
 MODEL_DATASET_CLASSES = tuple(
     f"{package}{module}"
@@ -63,11 +64,11 @@ class ModelDatasetSource(Source):
         loaded = load_tensors(self._path, MODEL_DATASET_CLASSES, mapped=True)
         parts = loaded if isinstance(loaded, dict) else {"trainset": loaded}
         attributes = {SPLITS[key]: _attributes(part) for key, part in parts.items() if key in SPLITS}
-        self._parts = {split: part for split, part in attributes.items() if _is_dataset(part)}
+        self._parts = {split: part for split, part in attributes.items() if _is_dataset(part, self._path)}
         if not self._parts:
             raise InputError(
-                f"{str(self._path)!r} holds no data set of models (data_in, paths, epochs): give a preprocessed zoo, or "
-                "import its raw folder with geozoo import tune."
+                f"{str(self._path)!r} holds no data set of models (data_in, paths, epochs): give a preprocessed zoo, "
+                "or import its raw folder with geozoo import tune."
             )
         copies, split_of = self._locate()
         names = list(dict.fromkeys(name for part in self._parts.values() for name in part.get("properties") or ()))
@@ -148,10 +149,14 @@ def _attributes(part: Any) -> dict[str, Any]:
     return part if isinstance(part, dict) else getattr(part, "__dict__", {})
 
 
-def _is_dataset(part: dict[str, Any]) -> bool:
+def _is_dataset(part: dict[str, Any], path: Path) -> bool:
+    """Whether there are states in it; lists that do not fit each other are damage."""
     if not {"data_in", "paths", "epochs"} <= part.keys():
         return False
-    return len(part["data_in"]) == len(part["paths"]) == len(part["epochs"]) > 0
+    aligned = [part["data_in"], part["paths"], part["epochs"], *(part.get("properties") or {}).values()]
+    if len({len(values) for values in aligned}) > 1:
+        raise DataCorruptError(f"a split in {str(path)!r} has lists of different lengths: get the file again.")
+    return len(part["data_in"]) > 0
 
 
 def _is_setting(name: str) -> bool:

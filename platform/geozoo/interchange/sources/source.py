@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from geozoo.interchange.names import HYPERPARAMETER_NAMES
-from geozoo.interchange.settings import Settings
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Mapping
 
     import numpy as np
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from geozoo.datasets import ImageSet
     from geozoo.interchange.network import Network
+    from geozoo.interchange.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The raw folder of a zoo that Ray Tune made: one folder per trial, one folder per checkpoint, JSON lines of results."""
+"""The raw folder of a zoo that Ray Tune made: a folder for each trial and each checkpoint, JSON lines of results."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ _CHECKPOINT = re.compile(r"checkpoint_(\d+)")
 class TuneSource(Source):
     """A folder of trials, as the published zoos and Ray Tune itself lay it out.
 
-    A state is ``checkpoint_<number>/checkpoints``, with or without leading zeros. Rows of ``result.json`` are matched by
-    ``training_iteration``, of several the last counts; lines that are no JSON, as a killed run leaves them, are passed
-    over. The number of a checkpoint is its iteration, as in the published zoos; a newer Ray counts checkpoints from 0
-    and iterations from 1, which is told by a folder none of whose trials has a checkpoint of its last row's number.
+    A state is ``checkpoint_<number>/checkpoints``, with or without leading zeros. Rows of ``result.json`` are matched
+    by ``training_iteration``, of several the last counts; lines that are no JSON, as a killed run leaves them, are
+    passed over. The number of a checkpoint is its iteration, as in the published zoos; a newer Ray counts checkpoints
+    from 0 and iterations from 1, which is told by a folder none of whose trials has a checkpoint of its last row's
+    number.
     ``params.pkl`` and ``optimizer`` are never opened.
     """
 

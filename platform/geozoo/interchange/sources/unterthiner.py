@@ -32,8 +32,8 @@ class UnterthinerSource(Source):
     """A folder with ``weights.npy``, ``metrics.csv.gz`` and ``layout.csv``.
 
     A row of the array holds, layer by layer, the biases and then the kernel as Keras has it, height x width x in x out
-    (dense: in x out). Tensors are put in torch's order: kernels first, out x in x height x width, so that the weights of
-    one neuron lie together. Rows of one ``modeldir`` are one member, ``step`` is the epoch; metrics were measured in
+    (dense: in x out). Tensors are put in torch's order: kernels first, out x in x height x width, so that the weights
+    of one neuron lie together. Rows of one ``modeldir`` are one member, ``step`` is the epoch; metrics were measured in
     evaluation mode, the losses with their L2 penalty.
     """
 
@@ -136,7 +136,7 @@ class UnterthinerSource(Source):
             raise InputError(f"{str(path)!r} has no column {missing[0]!r}, which tells whose state a row is.")
         if len(table) != len(self._weights):
             raise InputError(
-                f"{str(path)!r} has {len(table)} rows and {WEIGHTS} {len(self._weights)}: they belong to different zoos."
+                f"{str(path)!r} has {len(table)} rows and {WEIGHTS} {len(self._weights)}: they are of different zoos."
             )
         return table
 
