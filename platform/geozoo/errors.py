@@ -4,7 +4,8 @@
     ├── InputError (ValueError)            exit 2: what was asked for cannot be done
     │   ├── RecipeError                    a recipe or an override is wrong
     │   ├── DataNotFoundError (FileNotFoundError)
-    │   ├── DataCorruptError               a file of an image set is damaged
+    │   ├── DataCorruptError               a file that is read is damaged
+    │   ├── UnsafeFileError                a file holds more than data, such as a pickle that would run code
     │   ├── BandError                      a sensor or a band does not exist or is not there
     │   ├── NetworkError                   a network does not exist or does not fit
     │   ├── ZooNotFoundError (FileNotFoundError)
@@ -44,7 +45,11 @@ class DataNotFoundError(InputError, FileNotFoundError):
 
 
 class DataCorruptError(InputError):
-    """A file of an image set is damaged."""
+    """A file that is read is damaged."""
+
+
+class UnsafeFileError(InputError):
+    """A file holds more than data, such as a pickle that would run code: nothing of it was loaded."""
 
 
 class BandError(InputError):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from geozoo.errors import DamagedZooError, StoreUnusableError
 from geozoo.store import ZooHeader, sealed
+from geozoo.store.header import FORMAT_VERSION
 from tests.support.zoos import make_header
 
 VALUES = st.recursive(
@@ -63,8 +64,8 @@ def test_a_header_is_read_as_written() -> None:
 
 
 def test_a_newer_format_is_refused() -> None:
-    newer = sealed.dumps({"version": 3, "something": "else"})
-    with pytest.raises(StoreUnusableError, match="format version 3 and this geozoo reads up to 2: upgrade"):
+    newer = sealed.dumps({"version": FORMAT_VERSION + 1, "something": "else"})
+    with pytest.raises(StoreUnusableError, match=f"version {FORMAT_VERSION + 1} and this geozoo reads up to"):
         ZooHeader.loads(newer)
 
 

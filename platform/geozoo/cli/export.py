@@ -1,4 +1,4 @@
-"""``geozoo export``: what is trained here, for other tools."""
+"""``geozoo export``: what is trained here, for other tools; zoos and members are in `geozoo.cli.export_zoo`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json as json_module
 from typing import Annotated
 
 import typer
+
+from geozoo.cli.export_zoo import add_commands
 
 app = typer.Typer(name="export", help="Write what was trained for other tools.", rich_markup_mode=None)
 
@@ -43,3 +45,4 @@ def encoder(
 
 encoder.__doc__ = f"{encoder.__doc__}\n{EXAMPLES}"
 app.command()(encoder)
+add_commands(app)

@@ -17,6 +17,7 @@ from geozoo.cli.eo import app as eo
 from geozoo.cli.evaluate import evaluate
 from geozoo.cli.export import app as export
 from geozoo.cli.gc import gc
+from geozoo.cli.import_zoo import app as import_
 from geozoo.cli.landscape import landscape
 from geozoo.cli.merge import merge
 from geozoo.cli.populate import populate
@@ -45,6 +46,7 @@ for command in (populate, show, probe, card, landscape, train, tune, sweep, eval
     app.command()(command)
 app.add_typer(eo)
 app.add_typer(export)
+app.add_typer(import_)
 
 
 def _print_version(wanted: bool) -> None:

@@ -139,6 +139,8 @@ def draw_pictures(zoo: Zoo, summary: ZooSummary) -> list[Picture]:
                 draw_effects(members, final, list(summary.hyperparameters)),
             )
         )
+    if metrics["generalization_gap"].isna().all():
+        return pictures  # an imported zoo, whose source measured no training accuracy in evaluation mode
     pictures.append(
         Picture(
             "Generalization gap",

@@ -110,9 +110,9 @@ def summarise(zoo: Zoo) -> ZooSummary:
 
 
 def constant_hyperparameters(members: pd.DataFrame) -> list[str]:
-    """The hyper-parameters that all members share."""
+    """The hyper-parameters that all members share; those of an imported zoo that are not known are left out."""
     varying = varying_hyperparameters(members)
-    return [name for name in hyperparameters(members) if name not in varying]
+    return [name for name in hyperparameters(members) if name not in varying and members[name].notna().any()]
 
 
 def count_diverged(metrics: pd.DataFrame) -> int:

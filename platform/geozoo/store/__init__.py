@@ -4,7 +4,7 @@ from geozoo.store.attempt import Attempt
 from geozoo.store.commit import Commit
 from geozoo.store.create import create_zoo, extend_zoo, refuse_derived
 from geozoo.store.gc import Garbage, collect_garbage
-from geozoo.store.header import ZooHeader
+from geozoo.store.header import Origin, ZooHeader
 from geozoo.store.lease import run_lease
 from geozoo.store.location import Location, open_location, refuse_unsafe_endpoint
 from geozoo.store.merged import Merged, MergedSource
@@ -22,6 +22,7 @@ __all__ = [
     "Location",
     "Merged",
     "MergedSource",
+    "Origin",
     "Report",
     "Split",
     "Zoo",

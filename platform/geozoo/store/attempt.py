@@ -13,7 +13,7 @@ from geozoo.errors import DamagedZooError, InputError, StoreLostError
 from geozoo.store.commit import Commit, StoredObject, attempt_folder, commit_name
 from geozoo.store.digest import MemberDigests
 from geozoo.store.metrics import METRICS_NAME, encode_metrics
-from geozoo.store.plans import PLAN_COLUMNS, cohort_plan, plan_name
+from geozoo.store.plans import cohort_plan, plan_columns, plan_name
 from geozoo.store.shards import MAX_SHARD_BYTES, Grid, array_metadata, encode_shards
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ class Attempt:
             members: the plan-table rows of one whole cohort; ``append`` takes its members by ascending position.
             max_shard_bytes: upper bound for a shard that holds more than one state.
         """
-        rows = members[list(PLAN_COLUMNS)].sort_values("position").reset_index(drop=True)
+        columns = plan_columns(members)
+        rows = members[columns].sort_values("position").reset_index(drop=True)
         if rows["cohort"].nunique() != 1 or list(rows["position"]) != list(range(len(rows))):
             raise InputError("an attempt takes the plan rows of one whole cohort, with positions 0 to G-1.")
         plan = plan_name(cohort_plan(rows["cohort"].iloc[0]))

@@ -36,7 +36,7 @@ def create_zoo(url: str | Path, header: ZooHeader, plan: pd.DataFrame) -> Zoo:
     with location.opening():
         stored = _read(location, HEADER_NAME)
         if stored is None:
-            made = header.model_copy(update={"plan_sha256": _write_plan(location, 0, plan)})
+            made = header.model_copy(update={"plan_sha256": _write_plan(location, 0, plan, header.origin is not None)})
             if not location.create_once(HEADER_NAME, made.dumps()):
                 stored = location.read(HEADER_NAME)
     if stored is not None:
@@ -80,12 +80,12 @@ def refuse_derived(zoo: Zoo, verb: str) -> None:
         )
 
 
-def _write_plan(location: Location, number: int, plan: pd.DataFrame) -> str:
+def _write_plan(location: Location, number: int, plan: pd.DataFrame, imported: bool = False) -> str:
     """Create a plan file once and return the SHA-256 of what is there, which holds the same rows.
 
     Rows are compared, not bytes: another version of pyarrow writes the same rows as other bytes.
     """
-    name, data = plan_name(number), encode_plan(plan)
+    name, data = plan_name(number), encode_plan(plan, imported=imported)
     if location.create_once(name, data):
         return hashlib.sha256(data).hexdigest()
     there, ours = decode_plan(location.read(name), number), decode_plan(data, number)

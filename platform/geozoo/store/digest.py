@@ -39,7 +39,10 @@ class MemberDigests:
             "layout": [slot.model_dump(mode="json") for slot in header.layout],
             "metrics": self._metrics,
         }
-        hyperparameters = rows.drop(columns=list(_NOT_HYPERPARAMETERS)).to_dict("records")
+        hyperparameters = [
+            {name: None if value != value else value for name, value in row.items()}  # NaN: not known, an imported zoo
+            for row in rows.drop(columns=list(_NOT_HYPERPARAMETERS)).to_dict("records")
+        ]
         self._hashes = {
             member: hashlib.sha256(_canonical({**shared, "member": member, "hyperparameters": values}))
             for member, values in zip(rows["member"], hyperparameters, strict=True)

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from geozoo.errors import DamagedZooError, StoreUnusableError
+from geozoo.errors import DamagedZooError, NetworkError, StoreUnusableError
 from geozoo.nets.layout import TensorSlot, num_parameters
 from geozoo.store import sealed
 from geozoo.store.merged import Merged
@@ -20,14 +20,41 @@ POPULATED, WITH_ORIGIN = 1, 2
 """Versions that are written: a zoo without an ``origin`` is what the first version was, byte for byte."""
 
 
+class Origin(BaseModel):
+    """Where the members of an imported zoo come from; a zoo that was populated here has none.
+
+    ``kind`` names the importer and ``source`` the folder or file, without its path. ``config`` are settings that all
+    members share, under the source's names. ``names`` tells the source's name of columns of the plan and of metrics
+    that have another one here, ``encoded`` the columns of the plan that hold JSON, ``keys`` the spellings of the
+    ``state_dict`` keys that were met, each in the order of the layout. ``left_out`` counts by reason what the source
+    has and the zoo has not.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    source: str
+    config: dict[str, Any] = Field(default_factory=dict)
+    names: dict[str, str] = Field(default_factory=dict)
+    encoded: tuple[str, ...] = ()
+    keys: tuple[tuple[str, ...], ...] = ()
+    left_out: dict[str, int] = Field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """How the zoo came about, after "the zoo was"."""
+        return f"imported from {self.source!r} ({self.kind})"
+
+
 class ZooHeader(BaseModel):
     """What all members of a zoo share.
 
     ``recipe`` is the resolved recipe and ``dataset`` describes the image set; both are opaque here except
     ``dataset["fingerprint"]``, which goes into every member's digest. ``checkpoints`` are the epochs whose states are
     stored, ascending; ``dtype`` is how weights are stored, ``precision`` how they were trained. ``plan_sha256`` is the
-    SHA-256 of ``plans/0.parquet``; :func:`geozoo.store.create_zoo` fills it in. ``origin`` is there in a merged zoo,
-    whose recipe is what the recipes of its sources have in common.
+    SHA-256 of ``plans/0.parquet``; :func:`geozoo.store.create_zoo` fills it in. ``origin`` is there in an imported zoo,
+    whose recipe holds no more than its name, its network where that is one of the catalogue, and its image set where
+    that was given, and in a merged one, whose recipe is what the recipes of its sources have in common.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,7 +69,7 @@ class ZooHeader(BaseModel):
     engine: str
     precision: str = "float32"
     plan_sha256: str = ""
-    origin: Merged | None = None
+    origin: Merged | Origin | None = None
 
     @field_validator("dataset")
     @classmethod
@@ -59,13 +86,27 @@ class ZooHeader(BaseModel):
         return checkpoints
 
     @property
+    def imported(self) -> Origin | None:
+        """Where an imported zoo comes from; None for any other, a merged one of imported ones too."""
+        return self.origin if isinstance(self.origin, Origin) else None
+
+    @property
     def num_parameters(self) -> int:
         """Length of a member's flat weight vector."""
         return num_parameters(self.layout)
 
     @property
     def network(self) -> dict[str, Any]:
-        """Which network the members are: ``name``, ``channels``, ``size`` and ``classes``, as `geozoo.nets` asks."""
+        """Which network the members are: ``name``, ``channels``, ``size`` and ``classes``, as `geozoo.nets` asks.
+
+        Raises:
+            NetworkError: the zoo was imported and its members are no network of the catalogue.
+        """
+        if "network" not in self.recipe:
+            raise NetworkError(
+                f"the members of zoo {self.name!r} were imported and are no network of the catalogue, so they cannot "
+                "be built here: use their state_dict, weights or layout."
+            )
         images = self.dataset
         name, classes = self.recipe["network"]["name"], len(images["classes"])
         return {"name": name, "channels": images["channels"], "size": images["size"], "classes": classes}

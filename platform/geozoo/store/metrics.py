@@ -28,7 +28,7 @@ def encode_metrics(members: Sequence[str], epochs: Sequence[int], blocks: Sequen
     """Parquet bytes of the metrics of a cohort, rows by member, then epoch; columns sorted by name.
 
     ``blocks`` holds ``{name: [members]}`` for each epoch. Metrics of training (``running_*``) are not defined at epoch
-    0, the initialisation, and are null there; a NaN anywhere else is a value and stays NaN.
+    0, the initialisation, and NaN is null there; a NaN anywhere else is a value and stays NaN.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -43,7 +43,8 @@ def encode_metrics(members: Sequence[str], epochs: Sequence[int], blocks: Sequen
         values = np.stack([np.asarray(block[name]) for block in blocks], axis=1).reshape(-1)
         if values.dtype.kind not in "bi":
             values = values.astype(np.float64)
-        columns[name] = pa.array(values, mask=initial if name.startswith(_RUNNING) else None, from_pandas=False)
+        undefined = initial & np.isnan(values) if name.startswith(_RUNNING) else None
+        columns[name] = pa.array(values, mask=undefined, from_pandas=False)
     sink = io.BytesIO()
     pq.write_table(pa.table(columns), sink, compression="zstd")
     return sink.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -35,10 +36,19 @@ PLAN_COLUMNS: dict[str, str] = {
     "dropout": _FLOAT,
     "batch_size": _INTEGER,
 }
-"""Columns of a plan table, in order, with their Arrow types."""
+"""Columns of a plan table, in order, with their Arrow types.
+
+The plan of an imported zoo may lack values of hyper-parameters (null), and has further columns after these: strings,
+whole numbers or numbers, named as the source names them.
+"""
+
+OPENED_COLUMNS = ("plan", "committed", "zoo")
+"""Columns that `geozoo.store.Zoo.members` has besides those of its plans."""
 
 _LITTLE_ENDIAN = {_INTEGER: "<i8", _FLOAT: "<f8"}
 _ROWS_KEY = b"geozoo.rows.sha256"
+_IMPORTED_KEY = b"geozoo.imported"
+_PLACE = ("member", "cohort", "position")
 _PLAN_NAME = re.compile(r"plans/(0|[1-9]\d*)\.parquet")
 _COHORT = re.compile(r"(0|[1-9]\d*)-\d+")
 
@@ -50,6 +60,11 @@ class Plan:
     number: int
     table: pd.DataFrame
     sha256: str
+
+
+def plan_columns(members: pd.DataFrame) -> list[str]:
+    """The columns of the plan in a table of members, without what opening a zoo adds."""
+    return [name for name in members.columns if name not in OPENED_COLUMNS]
 
 
 def plan_name(number: int) -> str:
@@ -68,7 +83,7 @@ def cohort_plan(cohort: str) -> int:
     return int(cohort.partition("-")[0])
 
 
-def encode_plan(table: pd.DataFrame) -> bytes:
+def encode_plan(table: pd.DataFrame, *, imported: bool = False) -> bytes:
     """Parquet bytes of a plan table, the same for the same rows and the same version of pyarrow.
 
     The file carries a SHA-256 of its rows, since Parquet may read a flipped bit without a word.
@@ -79,11 +94,13 @@ def encode_plan(table: pd.DataFrame) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if list(table.columns) != list(PLAN_COLUMNS):
+    columns = list(table.columns)
+    if columns[: len(PLAN_COLUMNS)] != list(PLAN_COLUMNS) or (len(columns) > len(PLAN_COLUMNS) and not imported):
         raise InputError(f"a plan table has the columns {', '.join(PLAN_COLUMNS)}, not {', '.join(table.columns)}.")
-    _check_rows(table)
-    arrow = pa.Table.from_pandas(table, schema=_schema(), preserve_index=False)
-    arrow = arrow.replace_schema_metadata({_ROWS_KEY: _rows_sha256(table)})
+    _check_rows(table, imported)
+    arrow = pa.Table.from_pandas(table, schema=_schema(table), preserve_index=False)
+    metadata = {_ROWS_KEY: _imported_sha256(arrow) if imported else _rows_sha256(table)}
+    arrow = arrow.replace_schema_metadata(metadata | ({_IMPORTED_KEY: b"1"} if imported else {}))
     sink = io.BytesIO()
     pq.write_table(arrow, sink, compression="zstd")
     return sink.getvalue()
@@ -100,12 +117,14 @@ def decode_plan(data: bytes, number: int) -> Plan:
 
     try:
         arrow = pq.ParquetFile(pa.BufferReader(data)).read()
-        if not arrow.schema.equals(_schema()) or any(column.null_count for column in arrow.columns):
+        metadata = arrow.schema.metadata or {}
+        imported = _IMPORTED_KEY in metadata
+        if not (_fits_imported(arrow) if imported else _fits_populated(arrow)):
             raise InputError("its columns are not those of a plan")
-        table = arrow.to_pandas()
-        if (arrow.schema.metadata or {}).get(_ROWS_KEY) != _rows_sha256(table):
+        table = arrow.to_pandas(integer_object_nulls=True)
+        if metadata.get(_ROWS_KEY) != (_imported_sha256(arrow) if imported else _rows_sha256(table)):
             raise InputError("its rows do not fit the SHA-256 it carries")
-        _check_rows(table)
+        _check_rows(table, imported)
         if cohort_plan(table["cohort"].iloc[0]) != number:
             raise InputError("its cohorts belong to another plan")
     except (pa.ArrowException, OSError, ValueError, TypeError) as error:
@@ -114,11 +133,38 @@ def decode_plan(data: bytes, number: int) -> Plan:
     return Plan(number, table, hashlib.sha256(data).hexdigest())
 
 
-def _schema() -> pa.Schema:
+def _schema(table: pd.DataFrame | None = None) -> pa.Schema:
+    """The columns of every plan, then the further ones of ``table``."""
+    import pandas as pd
     import pyarrow as pa
 
     types = {_STRING: pa.string(), _INTEGER: pa.int64(), _FLOAT: pa.float64()}
-    return pa.schema([pa.field(name, types[kind]) for name, kind in PLAN_COLUMNS.items()])
+    fields = [pa.field(name, types[kind]) for name, kind in PLAN_COLUMNS.items()]
+    if table is not None:
+        for name, column in table.iloc[:, len(PLAN_COLUMNS) :].items():
+            kind = _INTEGER if pd.api.types.is_integer_dtype(column) else _FLOAT
+            fields.append(pa.field(name, types[kind if pd.api.types.is_numeric_dtype(column) else _STRING]))
+    return pa.schema(fields)
+
+
+def _fits_populated(arrow: pa.Table) -> bool:
+    return arrow.schema.equals(_schema()) and not any(column.null_count for column in arrow.columns)
+
+
+def _fits_imported(arrow: pa.Table) -> bool:
+    import pyarrow as pa
+
+    first = pa.schema([arrow.schema.field(index) for index in range(min(len(PLAN_COLUMNS), arrow.num_columns))])
+    further = {field.type for field in list(arrow.schema)[len(PLAN_COLUMNS) :]}
+    return first.equals(_schema()) and further <= {pa.string(), pa.int64(), pa.float64()}
+
+
+def _imported_sha256(arrow: pa.Table) -> bytes:
+    """SHA-256 of the rows of an imported plan, nulls included."""
+    digest = hashlib.sha256()
+    for name, column in zip(arrow.column_names, arrow.columns, strict=True):
+        digest.update(json.dumps([name, column.to_pylist()]).encode())
+    return digest.hexdigest().encode()
 
 
 def _rows_sha256(table: pd.DataFrame) -> bytes:
@@ -132,10 +178,10 @@ def _rows_sha256(table: pd.DataFrame) -> bytes:
     return digest.hexdigest().encode()
 
 
-def _check_rows(table: pd.DataFrame) -> None:
+def _check_rows(table: pd.DataFrame, imported: bool) -> None:
     if table.empty:
         raise InputError("a plan table has no rows, and a zoo needs at least one member.")
-    if table.isna().any(axis=None):
+    if table[list(_PLACE) if imported else list(PLAN_COLUMNS)].isna().any(axis=None):
         raise InputError("a plan table lacks values, and every member needs every hyper-parameter.")
     if not table["member"].is_unique:
         twice = table.loc[table["member"].duplicated(), "member"].iloc[0]

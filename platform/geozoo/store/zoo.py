@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geozoo.errors import DamagedZooError, InputError, NotCommittedError, ZooNotFoundError
+from geozoo.errors import DamagedZooError, InputError, NetworkError, NotCommittedError, ZooNotFoundError
 from geozoo.store.commit import Commit, commit_name
 from geozoo.store.concurrency import concurrently
 from geozoo.store.digest import zoo_digest
@@ -15,7 +15,7 @@ from geozoo.store.header import HEADER_NAME, ZooHeader
 from geozoo.store.location import Location, open_location
 from geozoo.store.merged import Merged
 from geozoo.store.metrics import read_metrics
-from geozoo.store.plans import PLAN_COLUMNS, Plan, cohort_plan, read_plans
+from geozoo.store.plans import Plan, cohort_plan, plan_columns, read_plans
 from geozoo.store.reader import ShardRead, ShardReader, group_equal, split_by_shard
 from geozoo.store.weights import Indices, Weights
 
@@ -146,13 +146,24 @@ class Zoo:
         return {slot.name: torch.from_numpy(vector[slot.span].reshape(slot.shape).copy()) for slot in self.layout}
 
     def module(self, member: str | int, epoch: int) -> torch.nn.Module:
-        """A member as a network in evaluation mode, ready to run."""
+        """A member as a network in evaluation mode, ready to run.
+
+        Raises:
+            NetworkError: the zoo was imported and does not tell which network, or which activation, its members have.
+        """
         import torch
 
         from geozoo.nets import build_network, load_flat
 
-        plan = self.members.iloc[int(self._rows(member)[0])]
-        module = build_network(**self.header.network, activation=plan["activation"], dropout=float(plan["dropout"]))
+        network, plan = self.header.network, self.members.iloc[int(self._rows(member)[0])]
+        activation, dropout = plan["activation"], plan["dropout"]
+        if not isinstance(activation, str):
+            raise NetworkError(
+                f"the activation of member {plan['member']} of {self.url} is not known, which was imported without "
+                "it: use its state_dict with a network of your own."
+            )
+        dropout = float(dropout) if dropout == dropout else 0.0
+        module = build_network(**network, activation=activation, dropout=dropout)
         load_flat(module, torch.from_numpy(self.states(member, epoch)[0]), self.layout)
         return module.eval()
 
@@ -175,7 +186,7 @@ class Zoo:
 
     def plan_of(self, cohort: str) -> pd.DataFrame:
         """The plan-table rows of one cohort by ascending position."""
-        rows = self.members.loc[self.members["cohort"] == cohort, list(PLAN_COLUMNS)]
+        rows = self.members.loc[self.members["cohort"] == cohort, plan_columns(self.members)]
         if rows.empty:
             raise InputError(f"there is no cohort {cohort!r} in {self.url}: see zoo.members.")
         return rows.sort_values("position").reset_index(drop=True)

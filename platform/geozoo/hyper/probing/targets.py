@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from geozoo.hyper.probing.fitting import Kind
 
 RESULTS = ("test_accuracy", "generalization_gap", "epoch")
-NOT_HYPERPARAMETERS = ("member", "cohort", "position", "seed", "plan", "committed", "zoo")
+NOT_HYPERPARAMETERS = (
+    *("member", "cohort", "position", "seed", "plan", "committed", "zoo"),
+    *("source", "source_keys", "source_split"),  # of imported members
+)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What zoos are exported to: one module for each format."""

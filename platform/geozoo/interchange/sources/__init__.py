@@ -1,0 +1,1 @@
+"""What zoos are imported from: one module for each format."""

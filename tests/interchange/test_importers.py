@@ -1,0 +1,161 @@
+"""What holds of every importer: what is imported is what was there, whatever happens on the way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import geozoo as library
+from geozoo.interchange import importing
+from geozoo.interchange.importing import import_zoo
+from geozoo.interchange.registry import IMPORTERS
+from geozoo.store import open_zoo, verify
+from tests.support.commands import geozoo, populate_digits
+from tests.support.foreign import WRITERS, Foreign, write_files, write_tune
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from geozoo.store import Zoo
+
+KINDS = sorted(IMPORTERS)
+
+
+@pytest.fixture(params=KINDS)
+def foreign(request: pytest.FixtureRequest, tmp_path: Path) -> Foreign:
+    return WRITERS[request.param](tmp_path / "theirs")
+
+
+def take(foreign: Foreign, url: object) -> Zoo:
+    return import_zoo(IMPORTERS[foreign.kind].open(foreign.path), str(url), name="theirs").zoo
+
+
+def assert_same(zoo: Zoo, foreign: Foreign) -> None:
+    """Every state and accuracy of the source, and no more."""
+    of_source = dict(zip(zoo.members["source"], zoo.members["member"], strict=True))
+    assert len(zoo.members) * len(zoo.checkpoints) == len(foreign.states)
+    for (name, epoch), vector in foreign.states.items():
+        np.testing.assert_array_equal(zoo.states(of_source[name], epoch)[0], vector)
+    logged = zoo.metrics.set_index(["member", "epoch"])["test_accuracy"]
+    for (name, epoch), accuracy in foreign.accuracies.items():
+        assert logged[of_source[name], epoch] == pytest.approx(accuracy, abs=1e-12)
+
+
+def test_there_is_a_writer_for_every_kind() -> None:
+    assert set(WRITERS) == set(IMPORTERS)
+
+
+def test_an_import_holds_what_was_there_and_verifies(foreign: Foreign, tmp_path: Path) -> None:
+    zoo = take(foreign, tmp_path / "zoo")
+    assert_same(zoo, foreign)
+    report = verify(zoo.url, recompute_digest=True)
+    assert report.clean, report.findings
+    assert zoo.header.imported is not None
+    assert zoo.header.imported.kind == foreign.kind
+    state = zoo.state_dict(zoo.members["member"][0], zoo.checkpoints[-1])
+    assert sum(tensor.numel() for tensor in state.values()) == zoo.header.num_parameters
+
+
+def test_a_second_run_changes_nothing(foreign: Foreign, tmp_path: Path) -> None:
+    first = take(foreign, tmp_path / "zoo")
+    objects = {name: (tmp_path / "zoo" / name).stat().st_mtime_ns for name in first.location.list()}
+    second = take(foreign, tmp_path / "zoo")
+    assert {name: (tmp_path / "zoo" / name).stat().st_mtime_ns for name in second.location.list()} == objects
+    assert second.digest() == first.digest()
+
+
+def test_where_the_source_lies_does_not_matter(foreign: Foreign, tmp_path: Path) -> None:
+    before = take(foreign, tmp_path / "one").digest()
+    moved = tmp_path / "elsewhere" / foreign.path.name
+    moved.parent.mkdir()
+    foreign.path.rename(moved)
+    assert take(Foreign(foreign.kind, moved), tmp_path / "two").digest() == before
+
+
+def test_an_import_that_was_cut_off_is_finished(
+    foreign: Foreign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = take(foreign, tmp_path / "whole").digest()
+    monkeypatch.setattr(importing, "MAX_COHORT", 1)
+    source = IMPORTERS[foreign.kind].open(foreign.path)
+    read, calls = source.state, 0
+
+    def dying(member: str, epoch: int) -> np.ndarray:
+        nonlocal calls
+        calls += 1
+        if calls > len(foreign.states) // 2:
+            raise KeyboardInterrupt
+        return read(member, epoch)
+
+    monkeypatch.setattr(source, "state", dying)
+    with pytest.raises(KeyboardInterrupt):
+        import_zoo(source, str(tmp_path / "zoo"), name="theirs")
+    cut = open_zoo(tmp_path / "zoo")
+    assert 0 < cut.members["committed"].sum() < len(cut.members)
+    assert {one.kind for one in verify(cut.url).findings} == {"planned but uncommitted"}
+    finished = take(foreign, tmp_path / "zoo")
+    assert_same(finished, foreign)
+    assert finished.digest() == whole
+
+
+def test_a_damaged_import_is_found(foreign: Foreign, tmp_path: Path) -> None:
+    zoo = take(foreign, tmp_path / "zoo")
+    name = next(name for name in zoo.location.list() if "/c/" in name)
+    data = bytearray((tmp_path / "zoo" / name).read_bytes())
+    data[len(data) // 3] ^= 1
+    (tmp_path / "zoo" / name).write_bytes(data)
+    assert [finding.name for finding in verify(zoo.url).findings] == [name]
+
+
+def test_commands_take_imported_zoos(foreign: Foreign, tmp_path: Path) -> None:
+    url = tmp_path / "zoo"
+    outcome = geozoo("import", foreign.kind, foreign.path, "--to", url)
+    assert outcome.code == 0, outcome.err
+    for command in (["show", url], ["verify", url, "--digest"], ["card", url, "-o", tmp_path / "card.html"]):
+        outcome = geozoo(*command)
+        assert outcome.code == 0, outcome.err
+    assert "nan" not in geozoo("show", url).out
+    assert "imported" in (tmp_path / "card.html").read_text()
+
+
+def test_an_imported_zoo_is_not_trained_on(tmp_path: Path) -> None:
+    zoo = take(write_tune(tmp_path / "theirs"), tmp_path / "zoo")
+    refused = populate_digits(zoo.url, 2)
+    assert refused.code == 2
+    assert "was imported from 'tune_zoo_mnist_uniform' (tune) and not trained here" in refused.complaint
+    assert verify(zoo.url).clean
+
+
+def test_another_source_is_refused_where_a_zoo_is(tmp_path: Path) -> None:
+    take(write_tune(tmp_path / "theirs"), tmp_path / "zoo")
+    other = write_files(tmp_path / "others")
+    refused = geozoo("import", "files", other.path, "--to", tmp_path / "zoo")
+    assert refused.code == 2
+    assert "was made from something else" in refused.complaint
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_source_that_is_not_there(kind: str, tmp_path: Path) -> None:
+    refused = geozoo("import", kind, tmp_path / "nowhere", "--to", tmp_path / "zoo")
+    assert refused.code == 2
+    assert "nowhere" in refused.complaint
+    (tmp_path / "empty").mkdir()
+    refused = geozoo("import", kind, tmp_path / "empty", "--to", tmp_path / "zoo")
+    assert refused.code == 2
+    assert not (tmp_path / "zoo" / "zoo.json").exists()
+
+
+def test_memory_holds_one_cohort_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importing, "MAX_COHORT", 2)
+    zoo = take(write_tune(tmp_path / "theirs", members=5), tmp_path / "zoo")
+    assert zoo.members["cohort"].value_counts().max() == 2
+    assert zoo.members["cohort"].nunique() == 3
+
+
+def test_the_library_opens_it(tmp_path: Path) -> None:
+    take(write_tune(tmp_path / "theirs"), tmp_path / "zoo")
+    zoo = library.open_zoo(tmp_path / "zoo")
+    assert zoo.weights[:, -1].shape == (3, 2464)
+    assert len(zoo.torch_dataset("train", target="test_accuracy")) > 0
