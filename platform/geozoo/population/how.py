@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from geozoo.population.engine import find_engine
+from geozoo.population.engine import ENGINES
 
 PACKAGES = ("geozoo", "torch", "numba", "numpy")
 
@@ -15,13 +15,13 @@ PACKAGES = ("geozoo", "torch", "numba", "numpy")
 def describe_run(engine: str, *, wall_s: float, threads: int = 1) -> dict[str, Any]:
     """Engine, package versions, processor, GPU, threads and wall time (seconds) as JSON values; no host name, no user.
 
-    ``gpu`` is the model of the one that the engine computes on, or None.
+    ``gpu`` is the model of the one that the engine computes on, or None; what is no engine of `ENGINES` has none.
     """
     return {
         "engine": engine,
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "cpu": cpu_model(),
-        "gpu": gpu_model() if find_engine(engine).uses_gpu else None,
+        "gpu": gpu_model() if engine in ENGINES and ENGINES[engine].uses_gpu else None,
         "threads": threads,
         "wall_s": round(wall_s, 3),
     }
