@@ -205,7 +205,7 @@ class TestRefused:
 
     def test_more_members_or_training(self) -> None:
         merged = merge(*pair())
-        with pytest.raises(ZooMismatchError, match=r"was merged from .* and not trained there"):
+        with pytest.raises(ZooMismatchError, match=r"was merged from .* and not trained here"):
             extend_zoo(merged.url, make_plan(3, 1, number=1))
 
 

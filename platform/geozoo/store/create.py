@@ -75,7 +75,7 @@ def refuse_derived(zoo: Zoo, verb: str) -> None:
     """
     if (origin := zoo.header.origin) is not None:
         raise ZooMismatchError(
-            f"the zoo at {zoo.url} was {origin.words} and not trained there, so geozoo cannot {verb} it: "
+            f"the zoo at {zoo.url} was {origin.words} and not trained here, so geozoo cannot {verb} it: "
             "give the URL of a zoo that was populated."
         )
 
