@@ -45,3 +45,8 @@ def test_a_draw_is_repeated_by_its_seed_whatever_the_order() -> None:
 def test_no_more_are_drawn_than_there_are(count: int) -> None:
     with pytest.raises(InputError, match=f"{count} members cannot be drawn from 12"):
         draw_members([str(number) for number in range(12)], count, seed=0)
+
+
+def test_none_are_drawn_from_nothing() -> None:
+    with pytest.raises(InputError, match="no member is committed"):
+        draw_members([], 1, seed=0)

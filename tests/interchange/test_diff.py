@@ -86,6 +86,9 @@ def test_members_without_a_commit_count_as_not_there() -> None:
     found = diff_zoos(one, other)
     assert (found.pending, found.common, len(found.only_one)) == ((0, 8), 4, 8)
     assert found.digests == (one.digest(), None)
+    empty = create_zoo(memory(), make_header(), make_plan())
+    nothing = diff_zoos(one, empty)
+    assert (nothing.shared, nothing.accuracies.other.count, nothing.accuracies.p_value) == ((), 0, None)
 
 
 def test_zoos_of_other_networks_and_recipes_are_told_apart_in_words() -> None:

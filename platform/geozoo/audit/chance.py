@@ -27,11 +27,13 @@ def draw_members(members: Iterable[str], count: int, seed: int) -> list[str]:
     """Draw ``count`` members at random without repeats; one seed gives the same ones in whatever order they come.
 
     Raises:
-        InputError: there are not so many.
+        InputError: there are not so many, or none.
     """
     import numpy as np
 
     known = sorted(members)
+    if not known:
+        raise InputError("no member is committed that an audit could draw: populate the zoo first.")
     if not 1 <= count <= len(known):
         raise InputError(f"{count} members cannot be drawn from {len(known)} committed ones: draw 1 to {len(known)}.")
     return [known[place] for place in np.random.default_rng(seed).choice(len(known), count, replace=False)]

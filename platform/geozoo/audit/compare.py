@@ -122,14 +122,14 @@ class Comparison:
         stored, retrained = checkpoint.stored, checkpoint.retrained
         finite = bool(np.isfinite(stored).all())
         others = np.isfinite(np.stack([retrained, *checkpoint.twins])).all(axis=1)
-        if finite != bool(checkpoint.stored_metrics["finite"]):
+        if stored.dtype == np.float32 and finite != bool(checkpoint.stored_metrics["finite"]):
             return "its finite flag is not that of its weights"
         if finite not in others:
             return "its weights are finite and no retraining's are" if finite else "its weights are not finite"
+        if finite and (metric := self._false_metric(checkpoint)):
+            return f"its stored {metric} is not that of its stored weights"
         if not finite or not others[0]:
             return ""
-        if metric := self._false_metric(checkpoint):
-            return f"its stored {metric} is not that of its stored weights"
         twins = checkpoint.twins[others[1:]]
         rounding = ROUNDING[str(stored.dtype)]
         self.drift = max([self.drift, rounding, *(relative_distance(twin, retrained) for twin in twins)])

@@ -18,7 +18,10 @@ def first_difference(one: Zoo, other: Zoo) -> str | None:
 
 
 def shared_differences(one: Zoo, other: Zoo) -> Iterator[str]:
-    """Everything of that kind: tensors, images, checkpoints, stored type, precision, network, metrics."""
+    """Everything of that kind: tensors, images, checkpoints, stored type, precision, network, columns, metrics.
+
+    Metrics of a zoo without a committed member are not known and differ from none.
+    """
     yield from _layouts(one, other)
     pairs = {
         "images (fingerprint)": [zoo.header.dataset["fingerprint"] for zoo in (one, other)],
@@ -27,8 +30,10 @@ def shared_differences(one: Zoo, other: Zoo) -> Iterator[str]:
         "precision": [zoo.header.precision for zoo in (one, other)],
         "network": [zoo.header.recipe.get("network") for zoo in (one, other)],
         "columns of members": [[name for name in zoo.members.columns if name != "zoo"] for zoo in (one, other)],
-        "metrics": [metric_names(zoo) for zoo in (one, other)],
     }
+    metrics = [metric_names(zoo) for zoo in (one, other)]
+    if all(metrics):
+        pairs["metrics"] = metrics
     for name, (there, here) in pairs.items():
         if there != here:
             yield f"{name} {_told(there)} against {_told(here)}"
