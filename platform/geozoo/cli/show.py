@@ -56,6 +56,8 @@ def _lines(summary: ZooSummary) -> Iterator[tuple[str, str]]:
     from geozoo.report.words import describe_bytes, describe_checkpoints, describe_seconds
 
     yield "zoo", f"{summary.name} at {summary.url}"
+    if summary.origin:
+        yield "imported from", summary.origin
     yield "images", f"{summary.dataset}, {summary.classes} classes"
     yield "network", f"{summary.network}, {summary.parameters:,} parameters"
     yield "engine", f"{summary.engine}, {summary.precision}; weights stored as {summary.dtype}"
@@ -81,4 +83,5 @@ def _lines(summary: ZooSummary) -> Iterator[tuple[str, str]]:
 def _pending(summary: ZooSummary) -> str:
     cohorts = summary.uncommitted_cohorts
     shown = ", ".join(cohorts[:8]) + (", ..." if len(cohorts) > 8 else "")
-    return f"{len(cohorts)} of {summary.cohorts} cohorts ({shown}): run geozoo populate again to finish them"
+    command = "import" if summary.origin else "populate"
+    return f"{len(cohorts)} of {summary.cohorts} cohorts ({shown}): run geozoo {command} again to finish them"

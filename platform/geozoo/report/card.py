@@ -52,7 +52,7 @@ def render_card(zoo: Zoo, *, with_probe: bool = True, progress: Progress | None 
         else None,
         why_no_probe=why_no_probe,
         facts=made_how(summary),
-        recipe=recipe_yaml(zoo.header.recipe),
+        recipe=recipe_yaml(_made_from(zoo)),
         loading=loading_code(summary),
         citation=citation_of(zoo.header.recipe),
     )
@@ -80,11 +80,14 @@ def describe_zoo(summary: ZooSummary) -> list[str]:
             f"At epoch {summary.checkpoints[-1]} their test accuracy is {middle:.1%} in the median, "
             f"from {lowest:.1%} to {highest:.1%}."
         )
+    metrics = "losses and accuracies on training, validation and test images"
+    if summary.origin:
+        metrics = f"what was logged by {summary.origin}, from which they were imported"
     return [
         f"{summary.members:,} networks of the kind {summary.network} ({summary.parameters:,} parameters), trained on "
         f"{summary.dataset} ({summary.classes} classes), differ in {', '.join([*varying, 'seed'])}.",
-        "The weights of each are stored at every checkpoint, with losses and accuracies on training, validation and "
-        f"test images; checkpoints: {describe_checkpoints(summary.checkpoints)}.",
+        f"The weights of each are stored at every checkpoint, with {metrics}; checkpoints: "
+        f"{describe_checkpoints(summary.checkpoints)}.",
         accuracy,
     ]
 
@@ -188,10 +191,22 @@ def made_how(summary: ZooSummary) -> list[tuple[str, str]]:
         ),
         ("versions", "; ".join(summary.how.versions)),
         ("processor", "; ".join(summary.how.cpus)),
-        ("training time", f"{describe_seconds(summary.how.wall_seconds)}, summed over {summary.cohorts} cohorts"),
+        ("training time", _training_time(summary)),
         ("digest", summary.digest or "none until the zoo is complete"),
     ]
     return [(term, text) for term, text in facts if text]
+
+
+def _training_time(summary: ZooSummary) -> str:
+    if summary.origin:
+        return ""
+    return f"{describe_seconds(summary.how.wall_seconds)}, summed over {summary.cohorts} cohorts"
+
+
+def _made_from(zoo: Zoo) -> dict[str, Any]:
+    """The recipe, and of an imported zoo its origin, without the spellings of its keys."""
+    origin = zoo.header.origin
+    return zoo.header.recipe | ({"origin": origin.model_dump(mode="json", exclude={"keys"})} if origin else {})
 
 
 def recipe_yaml(recipe: Mapping[str, Any]) -> str:

@@ -35,7 +35,8 @@ class ZooSummary:
     """A zoo in numbers. Accuracies are fractions in [0, 1] of committed members at the final checkpoint.
 
     ``hyperparameters`` maps each one that varies to its values in words, ``constants`` the others to their value;
-    ``stored_bytes`` counts the objects of commits; ``digest`` is ``None`` until the zoo is complete.
+    ``stored_bytes`` counts the objects of commits; ``digest`` is ``None`` until the zoo is complete;
+    ``origin`` says where an imported zoo is from.
     """
 
     name: str
@@ -62,6 +63,7 @@ class ZooSummary:
     how: HowMade
     fingerprint: str
     digest: str | None
+    origin: str | None
 
     @property
     def complete(self) -> bool:
@@ -106,6 +108,7 @@ def summarise(zoo: Zoo) -> ZooSummary:
         how=_how(list(commits.values())),
         fingerprint=str(header.dataset["fingerprint"]),
         digest=None if pending else zoo.digest(),
+        origin=f"{header.origin.source} ({header.origin.kind})" if header.origin else None,
     )
 
 
