@@ -84,16 +84,16 @@ def _numbered(scenes: Sequence[str]) -> tuple[Rows, list[str]]:
 
 
 def _drawn(scenes: Rows, rows: Rows, validation: float, test: float, generator: np.random.Generator) -> Parts:
-    """Whole scenes in random order: to the test until it has its share of the chips in ``rows``, then to validation.
+    """Whole scenes in random order: test first, then validation, by shares of the chips in ``rows``.
 
-    A large scene may give a part more than its share, which is taken from training, not from the other part.
+    Where a large scene gives the test the share of validation too, validation has the next scene.
     """
     order = generator.permutation(np.unique(scenes[rows]))
     sizes = np.bincount(scenes[rows], minlength=int(scenes.max()) + 1)[order]
     before = np.cumsum(sizes) - sizes
     held, chosen = round(test * len(rows)), round((test + validation) * len(rows))
     tested = before < held
-    until = sizes[tested].sum() + chosen - held
+    until = max(chosen, sizes[tested].sum() + (chosen > held))
     part = np.full(int(scenes.max()) + 1, -1)
     part[order] = np.where(tested, 2, np.where(before < until, 1, 0))
     return Parts(*(rows[part[scenes[rows]] == number] for number in (0, 1, 2)))
