@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from geozoo.eo.bands import DISPLAY, LABELS, SENTINEL1, SENTINEL2_L1C, SENTINEL2_L2A, band_name, find_sensor
+from geozoo.eo.files import BandFile, opened
 from geozoo.eo.readers.record import ReaderRecord
-from geozoo.eo.tiles import IGNORE, BandFile, Collection, Raster, Tile, opened
+from geozoo.eo.tiles import IGNORE, Collection, Raster, Tile
 from geozoo.errors import BandError, DataCorruptError, DataNotFoundError, InputError
 from geozoo.recipe.load import load_document
 from geozoo.recipe.space import Frozen
