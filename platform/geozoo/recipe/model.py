@@ -90,6 +90,10 @@ ADDED_TRAINING_FIELDS = {"schedule": "constant", "augmentation": "none"}
 """Fields that came after the first zoos: at these values they do not enter the ids of members, which stay."""
 
 
+ADDED_DATASET_FIELDS = {"grayscale": False, "crop": None, "mean": None, "std": None, "validation": None}
+"""Likewise of the image set."""
+
+
 class Evaluation(Frozen):
     """On how many images of each split a checkpoint is evaluated: the first so many, all where nothing is said."""
 
@@ -151,9 +155,10 @@ class Recipe(Frozen):
         """What decides how a member is trained and evaluated, as JSON values, besides its hyper-parameters and seed."""
         sections = {"dataset", "network", "training", "evaluation"}
         tree = self.model_dump(mode="json", include=sections, exclude={"dataset": {"path"}})
-        for field, default in ADDED_TRAINING_FIELDS.items():
-            if tree["training"][field] == default:
-                del tree["training"][field]
+        for section, added in (("training", ADDED_TRAINING_FIELDS), ("dataset", ADDED_DATASET_FIELDS)):
+            for field, default in added.items():
+                if tree[section][field] == default:
+                    del tree[section][field]
         return tree
 
     def zoo_identity(self) -> dict[str, Any]:
