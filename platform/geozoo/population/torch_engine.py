@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
-from geozoo.nets import build_network
+from geozoo.nets import build_network, find_network
 from geozoo.population.engine import Block, CohortJob, Progress
 from geozoo.population.metrics import Tally, block_metrics
 from geozoo.population.packs import PackSizes, free_memory, peak_memory, sizes_in_memory, sizes_on_cpu
@@ -77,7 +77,7 @@ class TorchEngine:
         """The members, and how many images they are evaluated on at once."""
         pixels = Pixels.of(images, weights_dtype(job.precision), self.device)
         train, total_steps = Resident.of(images.train, self.device), job.total_steps(images)
-        if trains_alone(build_network(**job.network)):
+        if find_network(job.network["name"]).as_it_is or trains_alone(build_network(**job.network)):
             return [Single(part, train, pixels, total_steps) for part in _cut(job, 1)], EVALUATED_ALONE
         sizes = _pack_sizes(job, train, pixels, total_steps)
         return [Pack(part, train, pixels, total_steps) for part in _cut(job, sizes.members)], sizes.images
