@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -13,6 +13,7 @@ from geozoo.recipe.sampled import Space  # noqa: TC001
 from geozoo.recipe.space import Count, Frozen, Grid, Seeds
 
 Provenance = Literal["published", "inferred", "ours"]
+PROVENANCES: tuple[Provenance, ...] = get_args(Provenance)
 
 
 class NetworkOptions(Frozen):
@@ -127,6 +128,24 @@ class Origin(Frozen):
     fields: dict[str, Provenance] = Field(default_factory=dict)
     source: str | None = None
 
+    def of(self, field: str) -> Provenance:
+        """Tell whether a field, named like ``training.epochs``, is published, inferred or ours."""
+        parts = field.split(".")
+        for end in range(len(parts), 0, -1):
+            if (found := self.fields.get(".".join(parts[:end]))) is not None:
+                return found
+        return self.default
+
+    def describe(self) -> str:
+        """In words: ``published``, or ``ours; published: network.name; inferred: training.epochs``."""
+        others: dict[str, list[str]] = {}
+        for name, provenance in self.fields.items():
+            above, _, _ = name.rpartition(".")
+            if provenance != (self.of(above) if above else self.default):
+                others.setdefault(provenance, []).append(name)
+        exceptions = (f"{known}: {', '.join(others[known])}" for known in PROVENANCES if known in others)
+        return "; ".join([self.default, *exceptions])
+
 
 class Recipe(Frozen):
     """One zoo, described completely."""
@@ -169,11 +188,7 @@ class Recipe(Frozen):
 
     def provenance_of(self, field: str) -> Provenance:
         """Tell whether a field, named like ``training.epochs``, is published, inferred or ours."""
-        parts = field.split(".")
-        for end in range(len(parts), 0, -1):
-            if (found := self.provenance.fields.get(".".join(parts[:end]))) is not None:
-                return found
-        return self.provenance.default
+        return self.provenance.of(field)
 
     def identity(self) -> dict[str, Any]:
         """What decides how a member is trained and evaluated, as JSON values, besides its hyper-parameters and seed."""
