@@ -130,3 +130,5 @@ def test_options_that_do_not_fit_are_refused(values: dict[str, Any], sentence: s
 def test_options_survive_the_header_of_a_zoo() -> None:
     options = DatasetOptions(name="svhn", grayscale=True, crop=28, mean=(0.5,), std=(0.5,), validation=0.1)
     assert DatasetOptions.model_validate(options.model_dump(mode="json")) == options
+    alone = {"name": "svhn", "grayscale": True, "crop": 28, "mean": 0.5, "std": 0.5, "validation": 0.1}
+    assert DatasetOptions.model_validate(alone) == options

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from geozoo.datasets.prepare import Preparation
 from geozoo.datasets.registry import IMAGE_SETS, find_record
@@ -14,6 +14,10 @@ PositiveInt = Annotated[int, Field(gt=0)]
 Side = Annotated[int, Field(ge=1, le=1024)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 PositiveFinite = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, int | float) else value
 
 
 class SplitLimits(BaseModel):
@@ -45,8 +49,8 @@ class DatasetOptions(BaseModel):
     size: Side | None = None
     grayscale: bool = False
     crop: Side | None = None
-    mean: tuple[Finite, ...] | None = None
-    std: tuple[PositiveFinite, ...] | None = None
+    mean: Annotated[tuple[Finite, ...] | None, BeforeValidator(_as_list)] = None
+    std: Annotated[tuple[PositiveFinite, ...] | None, BeforeValidator(_as_list)] = None
     validation: Annotated[float, Field(gt=0, lt=1)] | None = None
     limits: SplitLimits = SplitLimits()
     split_seed: Annotated[int, Field(ge=0, lt=2**64)] = 42
