@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from geozoo.errors import InputError
 
@@ -96,6 +96,19 @@ class Snapshot:
 
     epoch: int
     members: tuple[dict[str, NDArray[Any]], ...]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays of all members by ``<position>.<name>``."""
+        return {f"{row}.{name}": array for row, state in enumerate(self.members) for name, array in state.items()}
+
+    @classmethod
+    def of(cls, epoch: int, members: int, arrays: dict[str, NDArray[Any]]) -> Self:
+        """The snapshot whose `arrays` these are."""
+        states: tuple[dict[str, NDArray[Any]], ...] = tuple({} for _ in range(members))
+        for place, array in arrays.items():
+            row, _, name = place.partition(".")
+            states[int(row)][name] = array
+        return cls(epoch, states)
 
 
 @dataclass(frozen=True)
