@@ -62,3 +62,22 @@ def test_numbers_in_words():
     assert describe_checkpoints((50,)) == "1 (epochs 50)"
     assert [describe_seconds(seconds) for seconds in (4.04, 90, 5400)] == ["4.0 s", "1.5 min", "1.5 h"]
     assert [describe_bytes(count) for count in (12, 1_500, 2_500_000_000)] == ["12 B", "1.5 kB", "2.5 GB"]
+
+
+@pytest.mark.parametrize(
+    ("noted", "said"),
+    [
+        (None, ""),
+        ({"default": "published", "source": "a paper"}, "published (source: a paper)"),
+        (
+            {"default": "ours", "fields": {"training": "published", "training.epochs": "inferred"}},
+            "ours; published: training; inferred: training.epochs",
+        ),
+        ({"made by": "another tool"}, ""),
+    ],
+)
+def test_where_a_recipe_comes_from_is_said(tmp_path, noted, said):
+    header = make_header()
+    recipe = header.recipe | ({} if noted is None else {"provenance": noted})
+    zoo = create_zoo(tmp_path / "zoo", header.model_copy(update={"recipe": recipe}), make_plan(members=12, cohorts=3))
+    assert summarise(zoo).provenance == said

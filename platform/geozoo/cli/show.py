@@ -56,6 +56,10 @@ def _lines(summary: ZooSummary) -> Iterator[tuple[str, str]]:
     from geozoo.report.words import describe_bytes, describe_checkpoints, describe_seconds
 
     yield "zoo", f"{summary.name} at {summary.url}"
+    if summary.title:
+        yield "title", summary.title
+    if summary.provenance:
+        yield "provenance", summary.provenance
     yield "images", f"{summary.dataset}, {summary.classes} classes"
     yield "network", f"{summary.network}, {summary.parameters:,} parameters"
     yield "engine", f"{summary.engine}, {summary.precision}; weights stored as {summary.dtype}"

@@ -177,6 +177,7 @@ def draw_places(zoo: Zoo, progress: Progress | None) -> list[Picture]:
 def made_how(summary: ZooSummary) -> list[tuple[str, str]]:
     """How the zoo was made, as terms and descriptions."""
     facts = [
+        ("provenance", summary.provenance),
         ("image set", f"{summary.dataset}, fingerprint {summary.fingerprint}"),
         ("engine", f"{summary.engine}, {summary.precision}; weights stored as {summary.dtype}"),
         *((name.replace("_", " "), values) for name, values in summary.hyperparameters.items()),

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from geozoo.hyper.probing.targets import hyperparameters, varying_hyperparameters
+from geozoo.recipe.model import Origin
 from geozoo.report.words import describe_values
 
 if TYPE_CHECKING:
@@ -35,11 +36,13 @@ class ZooSummary:
     """A zoo in numbers. Accuracies are fractions in [0, 1] of committed members at the final checkpoint.
 
     ``hyperparameters`` maps each one that varies to its values in words, ``constants`` the others to their value;
+    ``provenance`` tells which fields of the recipe are published, inferred or ours, and from where (empty: not known);
     ``stored_bytes`` counts the objects of commits; ``digest`` is ``None`` until the zoo is complete.
     """
 
     name: str
     title: str
+    provenance: str
     url: str
     dataset: str
     classes: int
@@ -84,6 +87,7 @@ def summarise(zoo: Zoo) -> ZooSummary:
     return ZooSummary(
         name=header.name,
         title=str(header.recipe.get("title") or ""),
+        provenance=_provenance(header.recipe.get("provenance")),
         url=zoo.url,
         dataset=str(header.dataset.get("name", "unknown")),
         classes=len(header.dataset.get("classes", ())),
@@ -107,6 +111,16 @@ def summarise(zoo: Zoo) -> ZooSummary:
         fingerprint=str(header.dataset["fingerprint"]),
         digest=None if pending else zoo.digest(),
     )
+
+
+def _provenance(noted: Any) -> str:
+    if not noted:
+        return ""
+    try:
+        origin = Origin.model_validate(noted)
+    except ValueError:
+        return ""  # a zoo made elsewhere may note it otherwise
+    return origin.describe() + (f" (source: {origin.source})" if origin.source else "")
 
 
 def constant_hyperparameters(members: pd.DataFrame) -> list[str]:

@@ -7,6 +7,7 @@ from geozoo.store.gc import Garbage, collect_garbage
 from geozoo.store.header import ZooHeader
 from geozoo.store.lease import run_lease
 from geozoo.store.location import Location, open_location, refuse_unsafe_endpoint
+from geozoo.store.resume import resumable_cohorts
 from geozoo.store.split import Split, split_of
 from geozoo.store.verify import Finding, Report, verify
 from geozoo.store.writer import AttemptWriter
@@ -29,6 +30,7 @@ __all__ = [
     "open_location",
     "open_zoo",
     "refuse_unsafe_endpoint",
+    "resumable_cohorts",
     "run_lease",
     "split_of",
     "verify",

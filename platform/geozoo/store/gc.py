@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Garbage:
-    """What was removed, or would be: attempts by folder, surplus objects, stale leases; objects and bytes in all."""
+    """What was removed, or would be: attempts by folder, surplus objects, stale leases; objects and bytes in all.
+
+    ``kept`` are the folders of attempts with a resume point that a cohort without a commit goes on from.
+    """
 
     attempts: tuple[str, ...]
     surplus: tuple[str, ...]
     leases: tuple[str, ...]
     objects: int
     size: int
+    kept: tuple[str, ...] = ()
 
 
 def collect_garbage(
@@ -31,9 +35,10 @@ def collect_garbage(
 ) -> Garbage:
     """Remove attempts without a commit, surplus objects and the leases of runs that ended without a word.
 
-    The header, plans, commits and everything they name are never touched; a damaged one stops the collection. Leases
-    are looked at after the listing, so an attempt that is listed belongs to a run whose lease was written before; and
-    commits after the listing too, so one made meanwhile keeps its objects.
+    The header, plans, commits and everything they name are never touched; a damaged one stops the collection. The
+    attempt with the latest resume point of a cohort is kept until the cohort has a commit. Leases are looked at after
+    the listing, so an attempt that is listed belongs to a run whose lease was written before; and commits after the
+    listing too, so one made meanwhile keeps its objects.
 
     Args:
         url: root of the zoo.
@@ -70,4 +75,5 @@ def collect_garbage(
         leases=stale,
         objects=len(doomed),
         size=sum(sizes[name] for name in doomed),
+        kept=tuple(inventory.resumable),
     )

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from geozoo.store.location import Location
 
 METRICS_NAME = "metrics.parquet"
+HISTORY_NAME = "history.parquet"
+"""The metrics of all epochs, where a zoo keeps the states of the best ones alone."""
 
 _RUNNING = "running_"
 
@@ -49,7 +51,9 @@ def encode_metrics(members: Sequence[str], epochs: Sequence[int], blocks: Sequen
     return sink.getvalue()
 
 
-def read_metrics(location: Location, commit: Commit, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def read_metrics(
+    location: Location, commit: Commit, columns: Sequence[str] | None = None, table_name: str = METRICS_NAME
+) -> pd.DataFrame:
     """Read the metrics of a committed cohort, nulls as NaN; ``columns`` narrows them, after ``member`` and ``epoch``.
 
     Raises:
@@ -59,7 +63,7 @@ def read_metrics(location: Location, commit: Commit, columns: Sequence[str] | No
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    name = f"{commit.folder}/{METRICS_NAME}"
+    name = f"{commit.folder}/{table_name}"
     try:
         data = location.read(name)
     except FileNotFoundError as error:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geozoo.errors import DamagedZooError
-from geozoo.store.attempt import WEIGHTS_FOLDER
 from geozoo.store.concurrency import concurrently
-from geozoo.store.shards import Grid, decode_chunk, decode_index
+from geozoo.store.shards import WEIGHTS_FOLDER, Grid, decode_chunk, decode_index
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

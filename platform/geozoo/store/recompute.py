@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geozoo.store.digest import MemberDigests
-from geozoo.store.metrics import metric_blocks, read_metrics
+from geozoo.store.metrics import HISTORY_NAME, metric_blocks, read_metrics
 from geozoo.store.reader import ShardReader, split_by_shard
 
 if TYPE_CHECKING:
@@ -30,6 +30,12 @@ def recompute_digests(location: Location, header: ZooHeader, rows: pd.DataFrame,
     members = list(rows["member"])
     metrics = metric_blocks(read_metrics(location, commit), members, header.checkpoints)
     digests = MemberDigests(header, rows, list(metrics[0]))
+    if header.keeps_best:
+        history = read_metrics(location, commit, table_name=HISTORY_NAME)
+        for epoch, block in zip(
+            header.evaluated_epochs, metric_blocks(history, members, header.evaluated_epochs), strict=True
+        ):
+            digests.update(epoch, None, block)
     reader = ShardReader(location)
     positions = np.arange(len(members))
     for number, epoch in enumerate(header.checkpoints):

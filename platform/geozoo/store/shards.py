@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from geozoo.store.backends import Bytes
 
+WEIGHTS_FOLDER = "weights.zarr"
 MAX_SHARD_BYTES = 64 * 2**20
 MAX_CHUNK_BYTES = 2**20
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-FindingKind = Literal["damage", "planned but uncommitted", "uncommitted attempt", "surplus", "stale run"]
+FindingKind = Literal[
+    "damage", "planned but uncommitted", "resume point", "uncommitted attempt", "surplus", "stale run"
+]
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,9 @@ class _Check:
             self.damage(commit_name(cohort), f"{commit_name(cohort)} commits a cohort that no readable plan has.")
         committed = {cohort: commit.objects for cohort, commit in commits.items()}
         inventory = take_inventory(self.sizes, committed, planned | with_commit)
+        for folder in inventory.resumable:
+            sentence = f"{folder} holds what cohort {folder_cohort(folder)} goes on from when it is populated again."
+            self.findings.append(Finding("resume point", folder, sentence))
         for folder, names in inventory.attempts.items():
             if folder_cohort(folder) in with_commit - commits.keys():
                 continue  # its commit is damaged and may name just this attempt

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geozoo.errors import DamagedZooError, InputError, NotCommittedError, ZooNotFoundError
+from geozoo.store.best import BEST_EPOCH
 from geozoo.store.commit import Commit, commit_name
 from geozoo.store.concurrency import concurrently
 from geozoo.store.digest import zoo_digest
 from geozoo.store.header import HEADER_NAME, ZooHeader
 from geozoo.store.location import Location, open_location
-from geozoo.store.metrics import read_metrics
+from geozoo.store.metrics import HISTORY_NAME, METRICS_NAME, read_metrics
 from geozoo.store.plans import PLAN_COLUMNS, Plan, cohort_plan, read_plans
 from geozoo.store.reader import ShardRead, ShardReader, group_equal, split_by_shard
+from geozoo.store.tensors import batches_trained, named_tensors
 from geozoo.store.weights import Indices, Weights
 
 if TYPE_CHECKING:
@@ -103,10 +105,23 @@ class Zoo:
         epochs: Epochs | None = None,
         members: Members | None = None,
     ) -> pd.DataFrame:
-        """Metrics, one row per member and epoch: ``member``, ``epoch``, then one column for each metric.
+        """Metrics of states, one row per member and epoch: ``member``, ``epoch``, then one column for each metric.
 
-        Rows are in the order of ``members`` (default: all committed ones), then by epoch (default: all checkpoints).
+        Where the zoo keeps the best epochs, they are those of the best one: see `geozoo.store.best`. Rows are in the
+        order of ``members`` (default: all committed ones), then by epoch (default: all checkpoints).
         """
+        if epochs is not None:
+            self._checkpoint_indices(epochs)
+        return self._read_tables(METRICS_NAME, columns, epochs, members)
+
+    def read_history(self, columns: Sequence[str] | None = None, members: Members | None = None) -> pd.DataFrame:
+        """Metrics of all epochs that have any, their states kept or not; rows as of :meth:`read_metrics`."""
+        name = HISTORY_NAME if self.header.keeps_best else METRICS_NAME
+        return self._read_tables(name, columns, None, members)
+
+    def _read_tables(
+        self, name: str, columns: Sequence[str] | None, epochs: Epochs | None, members: Members | None
+    ) -> pd.DataFrame:
         import pandas as pd
 
         committed = np.flatnonzero(self.members["committed"])
@@ -114,12 +129,11 @@ class Zoo:
         commits = self._commits_of(rows)
         if not commits:
             return pd.DataFrame(columns=["member", "epoch", *(columns or ())])
-        tables = concurrently(lambda commit: read_metrics(self.location, commit, columns), commits.values())
+        tables = concurrently(lambda commit: read_metrics(self.location, commit, columns, name), commits.values())
         table: pd.DataFrame = pd.concat(tables, ignore_index=True)
         order = pd.Index(self._ids[rows]).drop_duplicates().get_indexer(table["member"])
         keep = order >= 0
         if epochs is not None:
-            self._checkpoint_indices(epochs)
             keep &= table["epoch"].isin(np.atleast_1d(epochs)).to_numpy()
         table, order = table.loc[keep], order[keep]
         rows = np.lexsort((table["epoch"], order))
@@ -134,21 +148,22 @@ class Zoo:
         return self._shard_reads(*self._pairs(members, epochs))
 
     def state_dict(self, member: str | int, epoch: int) -> dict[str, torch.Tensor]:
-        """A member's tensors by name, float32; each owns its storage, so saving one saves no more than itself."""
-        import torch
+        """A member's tensors by name, float32 (batch counters int64), as its network loads them strictly.
 
-        vector = self.states(member, epoch)[0]
-        return {slot.name: torch.from_numpy(vector[slot.span].reshape(slot.shape).copy()) for slot in self.layout}
+        Each owns its storage, so saving one saves no more than itself.
+        """
+        vector, plan = self.states(member, epoch)[0], self.members.iloc[int(self._rows(member)[0])]
+        if self.header.keeps_best and any(slot.role == "buffer" for slot in self.layout):
+            epoch = int(self.read_metrics([BEST_EPOCH], members=[plan["member"]])[BEST_EPOCH].iloc[0])
+        return named_tensors(vector, self.layout, batches_trained(self.header, int(plan["batch_size"]), epoch))
 
     def module(self, member: str | int, epoch: int) -> torch.nn.Module:
         """A member as a network in evaluation mode, ready to run."""
-        import torch
-
-        from geozoo.nets import build_network, load_flat
+        from geozoo.nets import build_network
 
         plan = self.members.iloc[int(self._rows(member)[0])]
         module = build_network(**self.header.network, activation=plan["activation"], dropout=float(plan["dropout"]))
-        load_flat(module, torch.from_numpy(self.states(member, epoch)[0]), self.layout)
+        module.load_state_dict(self.state_dict(member, epoch))
         return module.eval()
 
     def torch_dataset(
