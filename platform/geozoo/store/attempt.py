@@ -10,7 +10,7 @@ from uuid import uuid4
 import numpy as np
 
 from geozoo.errors import DamagedZooError, InputError, StoreLostError
-from geozoo.store.commit import Commit, StoredObject, attempt_folder, commit_name
+from geozoo.store.commit import WEIGHTS_FOLDER, Commit, StoredObject, attempt_folder, commit_name
 from geozoo.store.digest import MemberDigests
 from geozoo.store.metrics import METRICS_NAME, encode_metrics
 from geozoo.store.plans import PLAN_COLUMNS, cohort_plan, plan_name
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from geozoo.store.backends import Bytes
     from geozoo.store.header import ZooHeader
     from geozoo.store.location import Location
-
-WEIGHTS_FOLDER = "weights.zarr"
 
 
 class Attempt:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 METRICS_NAME = "metrics.parquet"
 
-_RUNNING = "running_"
+RUNNING = "running_"
+"""How the names of metrics of training begin; they are not defined at epoch 0."""
 
 Columns = dict[str, np.ndarray[Any, Any]]
 
@@ -43,7 +44,7 @@ def encode_metrics(members: Sequence[str], epochs: Sequence[int], blocks: Sequen
         values = np.stack([np.asarray(block[name]) for block in blocks], axis=1).reshape(-1)
         if values.dtype.kind not in "bi":
             values = values.astype(np.float64)
-        columns[name] = pa.array(values, mask=initial if name.startswith(_RUNNING) else None, from_pandas=False)
+        columns[name] = pa.array(values, mask=initial if name.startswith(RUNNING) else None, from_pandas=False)
     sink = io.BytesIO()
     pq.write_table(pa.table(columns), sink, compression="zstd")
     return sink.getvalue()
