@@ -37,8 +37,6 @@ def begin(destination: Location, digest: str, edition: Edition) -> Edition:
                 raise StoreUnusableError(
                     f"{destination.url} is not empty, it holds {min(there)}: publish to a new folder or prefix."
                 )
-            if destination.url.startswith("s3://"):
-                refuse_unsafe_endpoint(destination)
             mark = sealed.dumps({"digest": digest, "edition": edition.model_dump(mode="json")})
             begun = (digest, edition) if destination.create_once(PUBLISHING_NAME, mark) else _begun(destination)
     if begun is None or begun[0] != digest or begun[1].said() != edition.said():
@@ -46,7 +44,18 @@ def begin(destination: Location, digest: str, edition: Edition) -> Edition:
             f"another publication was begun at {destination.url} and not finished: run that one again, or choose "
             "another URL."
         )
+    if destination.url.startswith("s3://"):
+        _refuse_unsafe(destination)
     return begun[1]
+
+
+def _refuse_unsafe(destination: Location) -> None:
+    """As `refuse_unsafe_endpoint`, after the mark, so that what a killed check leaves belongs to the publication."""
+    try:
+        refuse_unsafe_endpoint(destination)
+    except StoreUnusableError:
+        destination.delete([PUBLISHING_NAME])
+        raise
 
 
 def _begun(destination: Location) -> tuple[str, Edition] | None:

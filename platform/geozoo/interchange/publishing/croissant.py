@@ -130,7 +130,7 @@ def _weights() -> dict[str, Any]:
         "@type": "cr:FileSet",
         "@id": "weights.zarr",
         "name": "weights.zarr",
-        "description": "Zarr v3 group of the weights [member, epoch, param]; manifest.json has the checksums of its files.",
+        "description": "Zarr v3 group of the weights [member, epoch, param]; manifest.json has the checksums.",
         "encodingFormat": "application/vnd.zarr",
         "includes": "weights.zarr/**",
     }

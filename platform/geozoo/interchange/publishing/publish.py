@@ -166,10 +166,8 @@ def _send_tables(zoo: Zoo, upload: Upload, on_step: Progress) -> dict[str, pa.Sc
     with tempfile.TemporaryDirectory(prefix="geozoo-") as folder:
         path = Path(folder, METRICS_NAME)
         write_metrics(zoo, path)
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-            view = memoryview(mapped)
-            upload.put(METRICS_NAME, view)
-            view.release()
+        with path.open("rb") as file:
+            upload.put(METRICS_NAME, memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
         return {MEMBERS_NAME: parquet_schema(members), METRICS_NAME: parquet_schema(path)}
 
 

@@ -49,6 +49,7 @@ def stac_item(facts: Facts) -> bytes | None:
     if imagery is None:
         return None
     edition = facts.edition
+    bands = [{"name": name, "description": description} for name, description in imagery.bands]
     item = {
         "type": "Feature",
         "stac_version": STAC_VERSION,
@@ -64,14 +65,14 @@ def stac_item(facts: Facts) -> bytes | None:
             "providers": [{"name": author.name, "roles": ["producer", "licensor"]} for author in edition.people],
             "constellation": imagery.constellation,
             "gsd": imagery.native_gsd * imagery.native_size / int(facts.header.dataset["size"]),
-            "bands": [{"name": name, "description": description} for name, description in imagery.bands],
+            "bands": bands,
             **_model(facts, imagery),
         },
         "links": [
             {"rel": "license", "href": edition.licence.url, "type": "text/html"},
             *([{"rel": "cite-as", "href": f"https://doi.org/{edition.doi}"}] if edition.doi else []),
         ],
-        "assets": _assets(facts),
+        "assets": _assets(facts, bands),
     }
     return (json.dumps(item, indent=1, ensure_ascii=False) + "\n").encode()
 
@@ -112,13 +113,16 @@ def _model(facts: Facts, imagery: Imagery) -> dict[str, Any]:
                 "name": "class scores",
                 "tasks": ["scene-classification", "classification"],
                 "result": {"shape": [-1, len(classes)], "dim_order": ["batch", "class"], "data_type": "float32"},
-                "classification:classes": [{"value": value, "name": name} for value, name in enumerate(classes)],
+                "classification:classes": [
+                    {"value": value, "name": name, "description": name} for value, name in enumerate(classes)
+                ],
             }
         ],
     }
 
 
-def _assets(facts: Facts) -> dict[str, Any]:
+def _assets(facts: Facts, bands: list[dict[str, str]]) -> dict[str, Any]:
+    """The objects; STAC allows bands of the item, where MLM looks for them, only if an asset has them too."""
     parquet = "application/vnd.apache.parquet"
     return {
         "weights": {
@@ -127,6 +131,7 @@ def _assets(facts: Facts) -> dict[str, Any]:
             "title": f"The weights of {facts.members:,} members at every checkpoint",
             "roles": ["mlm:model", "mlm:weights", "data"],
             "mlm:artifact_type": "zarr",
+            "bands": bands,
         },
         "members": {"href": "./members.parquet", "type": parquet, "title": "Members", "roles": ["metadata"]},
         "metrics": {"href": "./metrics.parquet", "type": parquet, "title": "Metrics", "roles": ["metadata"]},

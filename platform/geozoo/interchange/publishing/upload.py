@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from geozoo.store import Location
     from geozoo.store.backends import Bytes
 
-_TEMPORARY = re.compile(r"(.*/)?\.[^/]+\.[0-9a-f]{8}\.tmp")
+_LEFT = re.compile(r"(.*/)?\.[^/]+\.[0-9a-f]{8}\.tmp|runs/[0-9a-f]{8}\.probe")
+"""What a killed run leaves: half-written files, and the probe of an endpoint."""
 
 
 class Upload:
@@ -62,7 +63,7 @@ class Upload:
         """
         there = self._location.list()
         strays = sorted(there.keys() - self.objects.keys() - set(kept))
-        if foreign := [name for name in strays if not _TEMPORARY.fullmatch(name)]:
+        if foreign := [name for name in strays if not _LEFT.fullmatch(name)]:
             raise StoreUnusableError(
                 f"{self._location.url} holds {foreign[0]}, which does not belong to this publication: move it away and "
                 "run the same command again."
