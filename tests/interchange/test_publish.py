@@ -142,6 +142,7 @@ class TestTheSameZoo:
     def test_memory_does_not_grow_with_the_zoo(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Three times as many weights, 12 MB more, in shards of 1 MiB."""
         monkeypatch.setattr(geozoo.store.shards, "MAX_SHARD_BYTES", 2**20)
+        monkeypatch.setattr("geozoo.store.reader._SPAN_BYTES", 2**18)  # the buffer of each of up to eight threads
         peaks = []
         for members in (60, 60, 180):  # what libraries keep on their first use is not counted
             url = f"memory://{tmp_path.name}-{len(peaks)}"

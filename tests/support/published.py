@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from geozoo.datasets import find_record
 from geozoo.interchange.publishing.edition import Edition
 from geozoo.interchange.publishing.publish import Published, publish
@@ -25,6 +27,12 @@ ASKED: dict[str, Any] = {
 }
 OPTIONS = ("--license", "CC-BY-4.0", "--author", "Lovelace, Ada", "--author", "An Institute", "--no-probe")
 """Options of the command; its title is the recipe's name."""
+
+MLCROISSANT = [
+    pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.reset_index is deprecated"),
+]
+"""What mlcroissant calls in its own dependencies."""
 
 
 def make_edition(**other: Any) -> Edition:
