@@ -42,7 +42,7 @@ PLANNING = MATERIALS | {"recipe"}
 MAKING = PLANNING | {"population", "store", "weights"}
 TRAINING = MAKING | {"training"}
 SEEING = GROUND | {"datasets", "recipe", "store"}
-USING = TRAINING | {"populate", "hyper", "eo", "ssl"}
+USING = TRAINING | {"populate", "hyper", "eo", "ssl", "interchange"}
 ARROWS = {
     "errors": set(),
     "nets": GROUND,
@@ -54,6 +54,7 @@ ARROWS = {
     "populate": MAKING,
     "training": MAKING,
     "hyper": TRAINING,
+    "interchange": MAKING,
     "eo": SEEING,
     "ssl": TRAINING | {"eo"},
     "cluster": USING,

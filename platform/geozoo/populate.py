@@ -15,6 +15,7 @@ from geozoo.recipe import HYPERPARAMETERS, cohort_size, hyperparameters_of, pars
 from geozoo.recipe.describe import shorten
 from geozoo.store import Attempt, AttemptWriter, ZooHeader, create_zoo, extend_zoo, open_zoo
 from geozoo.store.commit import commit_name
+from geozoo.store.manifest import refuse_publication
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ def prepare_zoo(recipe: Recipe, url: str, images: ImageSet, *, engine: str = "au
         InputError: there is no such engine, or it cannot train this network.
         ZooMismatchError: a zoo of another recipe, image set or engine is there.
         NetworkError: the network does not fit the images.
-        StoreUnusableError: the URL cannot be written.
+        StoreUnusableError: the URL cannot be written, or something is published there.
     """
     members = plan_members(recipe)
     header = _header(recipe, images, members, engine_for(recipe, images, engine).engine)
@@ -43,6 +44,7 @@ def prepare_zoo(recipe: Recipe, url: str, images: ImageSet, *, engine: str = "au
         zoo = open_zoo(url)
     except ZooNotFoundError:
         return create_zoo(url, header, _table(recipe, header, images, members, 0))
+    refuse_publication(zoo.location, act="populate")
     _refuse_other(zoo, header, recipe, keep_engine=engine == "auto")
     planned = set(zoo.members["member"])
     missing = [member for member in members if member.id not in planned]

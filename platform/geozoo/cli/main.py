@@ -18,6 +18,7 @@ from geozoo.cli.gc import gc
 from geozoo.cli.landscape import landscape
 from geozoo.cli.populate import populate
 from geozoo.cli.probe import probe
+from geozoo.cli.publish import publish
 from geozoo.cli.show import show
 from geozoo.cli.sweep import sweep
 from geozoo.cli.train import train
@@ -38,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (populate, show, probe, card, landscape, train, tune, sweep, evaluate, verify, gc):
+for command in (populate, show, probe, card, landscape, train, tune, sweep, evaluate, verify, publish, gc):
     app.command()(command)
 app.add_typer(eo)
 app.add_typer(export)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -24,7 +25,9 @@ TEMPLATE = "card.html.jinja"
 CITATION_KEYS = ("citation", "licence", "license")
 
 
-def render_card(zoo: Zoo, *, with_probe: bool = True, progress: Progress | None = None) -> str:
+def render_card(
+    zoo: Zoo, *, with_probe: bool = True, progress: Progress | None = None, address: str | None = None
+) -> str:
     """Render the card: summary, figures, probe table, how the zoo was made, how to load and cite it.
 
     The page makes no request, needs no script, and escapes every text of the zoo. An unfinished zoo says how far it is.
@@ -34,8 +37,10 @@ def render_card(zoo: Zoo, *, with_probe: bool = True, progress: Progress | None 
         with_probe: compute what reads weights: a map, neighbours and the probe table; where the zoo cannot be probed
             the page says why.
         progress: as in ``geozoo.hyper.probing.probe.probe``.
+        address: where the page says that the zoo is, if not at its URL.
     """
     summary = summarise(zoo)
+    summary = summary if address is None else replace(summary, url=address)
     table, why_no_probe = _probe(zoo, progress) if with_probe else (None, "")
     return render_page(
         TEMPLATE,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from geozoo.store import Commit, Zoo
+    from geozoo.store import Zoo
 
 QUANTILES = {"lowest": 0.0, "lower quartile": 0.25, "median": 0.5, "upper quartile": 0.75, "highest": 1.0}
 
@@ -81,7 +81,6 @@ def summarise(zoo: Zoo) -> ZooSummary:
     header, members = zoo.header, zoo.members
     committed = members["committed"]
     pending = tuple(dict.fromkeys(members.loc[~committed, "cohort"]))
-    commits = zoo.commits()
     metrics = zoo.read_metrics(["finite", "test_accuracy"])
     varying = varying_hyperparameters(members)
     return ZooSummary(
@@ -102,12 +101,12 @@ def summarise(zoo: Zoo) -> ZooSummary:
         cohorts=members["cohort"].nunique(),
         uncommitted_cohorts=pending,
         states=int(committed.sum()) * len(header.checkpoints),
-        stored_bytes=sum(stored.size for commit in commits.values() for stored in commit.objects.values()),
+        stored_bytes=zoo.stored_bytes(),
         hyperparameters={name: describe_values(members[name]) for name in varying},
         constants={name: describe_values(members[name]) for name in constant_hyperparameters(members)},
         final_accuracy=_final_accuracy(metrics, header.checkpoints[-1]),
         diverged=count_diverged(metrics),
-        how=_how(list(commits.values())),
+        how=_how(list(zoo.how().values())),
         fingerprint=str(header.dataset["fingerprint"]),
         digest=None if pending else zoo.digest(),
     )
@@ -142,13 +141,13 @@ def _final_accuracy(metrics: pd.DataFrame, epoch: int) -> dict[str, float] | Non
     return {name: float(accuracy.quantile(q)) for name, q in QUANTILES.items()}
 
 
-def _how(commits: list[Commit]) -> HowMade:
-    """Merge the ``how`` blocks of commits; keys an older or foreign commit lacks are left out."""
-    versions = [commit.how.get("versions", {}) for commit in commits]
+def _how(blocks: list[dict[str, Any]]) -> HowMade:
+    """Merge the ``how`` blocks of cohorts; keys that an older or foreign one lacks are left out."""
+    versions = [how.get("versions", {}) for how in blocks]
     return HowMade(
-        cpus=_distinct(commit.how.get("cpu") for commit in commits),
+        cpus=_distinct(how.get("cpu") for how in blocks),
         versions=_distinct(", ".join(f"{name} {number}" for name, number in version.items()) for version in versions),
-        wall_seconds=sum(float(commit.how.get("wall_s", 0)) for commit in commits),
+        wall_seconds=sum(float(how.get("wall_s", 0)) for how in blocks),
     )
 
 

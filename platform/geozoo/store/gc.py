@@ -9,6 +9,7 @@ from geozoo.errors import InputError
 from geozoo.store.commit import read_commits
 from geozoo.store.inventory import take_inventory
 from geozoo.store.lease import read_leases
+from geozoo.store.manifest import refuse_publication
 from geozoo.store.zoo import open_zoo
 
 if TYPE_CHECKING:
@@ -49,9 +50,11 @@ def collect_garbage(
 
     Raises:
         InputError: a run is active.
+        StoreUnusableError: the zoo is published.
         ZooNotFoundError, DamagedZooError: as :func:`geozoo.store.open_zoo`.
     """
     zoo = open_zoo(url)
+    refuse_publication(zoo.location, act="there is nothing to collect; name")
     sizes = zoo.location.list()
     committed = {commit.cohort: commit.objects for commit in read_commits(zoo.location, zoo.location.list("commits"))}
     leases = read_leases(zoo.location, zoo.location.list("runs"))

@@ -21,7 +21,8 @@ METRICS_NAME = "metrics.parquet"
 HISTORY_NAME = "history.parquet"
 """The metrics of all epochs, where a zoo keeps the states of the best ones alone."""
 
-_RUNNING = "running_"
+RUNNING = "running_"
+"""How the names of metrics of training begin; they are not defined at epoch 0."""
 
 Columns = dict[str, np.ndarray[Any, Any]]
 
@@ -45,7 +46,7 @@ def encode_metrics(members: Sequence[str], epochs: Sequence[int], blocks: Sequen
         values = np.stack([np.asarray(block[name]) for block in blocks], axis=1).reshape(-1)
         if values.dtype.kind not in "bi":
             values = values.astype(np.float64)
-        columns[name] = pa.array(values, mask=initial if name.startswith(_RUNNING) else None, from_pandas=False)
+        columns[name] = pa.array(values, mask=initial if name.startswith(RUNNING) else None, from_pandas=False)
     sink = io.BytesIO()
     pq.write_table(pa.table(columns), sink, compression="zstd")
     return sink.getvalue()

@@ -1,0 +1,1 @@
+"""Other formats of zoos: import, export, publishing."""
