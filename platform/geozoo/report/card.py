@@ -136,7 +136,8 @@ def draw_pictures(zoo: Zoo, summary: ZooSummary) -> list[Picture]:
             Picture(
                 "Hyper-parameters",
                 f"Test accuracy at {describe_last(zoo.checkpoints, best=summary.keeps_best)} by the value of "
-                f"{', '.join(summary.hyperparameters)}: one dot a member, boxes for median and quartiles. The other hyper-parameters vary along.",
+                f"{', '.join(summary.hyperparameters)}: one dot a member, boxes for "
+                "median and quartiles. The other hyper-parameters vary along.",
                 draw_effects(members, final, list(summary.hyperparameters)),
             )
         )
