@@ -71,7 +71,7 @@ def _refuse_unfit(model: str, shape: NetworkShape) -> None:
     """
     import torch
 
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with torch.device("cpu"), torch.random.fork_rng(devices=[]), torch.no_grad():
         try:
             module = _create(model, shape).train()
             images = torch.randn(2, shape.channels, shape.size, shape.size)

@@ -11,7 +11,7 @@ from geozoo.errors import InputError
 from geozoo.report.page import Picture, render_page
 from geozoo.report.probe_view import caption, column_titles, table_lines
 from geozoo.report.summary import summarise
-from geozoo.report.words import describe_bytes, describe_checkpoints, describe_seconds
+from geozoo.report.words import describe_bytes, describe_checkpoints, describe_last, describe_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,14 +82,14 @@ def describe_zoo(summary: ZooSummary) -> list[str]:
     if summary.final_accuracy:
         lowest, middle, highest = (summary.final_accuracy[name] for name in ("lowest", "median", "highest"))
         accuracy = (
-            f"At epoch {summary.checkpoints[-1]} their test accuracy is {middle:.1%} in the median, "
-            f"from {lowest:.1%} to {highest:.1%}."
+            f"At {describe_last(summary.checkpoints, best=summary.keeps_best)} their test accuracy is {middle:.1%} in "
+            f"the median, from {lowest:.1%} to {highest:.1%}."
         )
     return [
         f"{summary.members:,} networks of the kind {summary.network} ({summary.parameters:,} parameters), trained on "
         f"{summary.dataset} ({summary.classes} classes), differ in {', '.join([*varying, 'seed'])}.",
         "The weights of each are stored at every checkpoint, with losses and accuracies on training, validation and "
-        f"test images; checkpoints: {describe_checkpoints(summary.checkpoints)}.",
+        f"test images; checkpoints: {describe_checkpoints(summary.checkpoints, best=summary.keeps_best)}.",
         accuracy,
     ]
 
@@ -125,12 +125,13 @@ def draw_pictures(zoo: Zoo, summary: ZooSummary) -> list[Picture]:
     from geozoo.report.figures import draw_accuracy, draw_effects, draw_gap
 
     metrics, last = zoo.metrics, zoo.checkpoints[-1]
+    course = zoo.read_history() if summary.keeps_best else metrics
     pictures = [
         Picture(
             "Accuracy",
             f"Test accuracy of the members over epochs (left: median, and bands that hold half and nine tenths of the "
             f"members) and its distribution at epoch {last} (right).",
-            draw_accuracy(metrics, chance_level(zoo.header.dataset, zoo.layout)),
+            draw_accuracy(course, chance_level(zoo.header.dataset, zoo.layout)),
         )
     ]
     members = zoo.members[zoo.members["committed"]]
@@ -139,8 +140,9 @@ def draw_pictures(zoo: Zoo, summary: ZooSummary) -> list[Picture]:
         pictures.append(
             Picture(
                 "Hyper-parameters",
-                f"Test accuracy at epoch {last} by the value of {', '.join(summary.hyperparameters)}: one dot a "
-                "member, boxes for median and quartiles. The other hyper-parameters vary along.",
+                f"Test accuracy at {describe_last(zoo.checkpoints, best=summary.keeps_best)} by the value of "
+                f"{', '.join(summary.hyperparameters)}: one dot a member, boxes for "
+                "median and quartiles. The other hyper-parameters vary along.",
                 draw_effects(members, final, list(summary.hyperparameters)),
             )
         )
@@ -149,7 +151,7 @@ def draw_pictures(zoo: Zoo, summary: ZooSummary) -> list[Picture]:
             "Generalization gap",
             "Training minus test accuracy, both in evaluation mode, over epochs (left) and against test accuracy at "
             f"epoch {last} (right), in percentage points.",
-            draw_gap(metrics),
+            draw_gap(course),
         )
     )
     return pictures

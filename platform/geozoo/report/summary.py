@@ -52,6 +52,7 @@ class ZooSummary:
     dtype: str
     precision: str
     checkpoints: tuple[int, ...]
+    keeps_best: bool
     members: int
     committed_members: int
     cohorts: int
@@ -96,6 +97,7 @@ def summarise(zoo: Zoo) -> ZooSummary:
         dtype=header.dtype,
         precision=header.precision,
         checkpoints=header.checkpoints,
+        keeps_best=header.keeps_best,
         members=len(members),
         committed_members=int(committed.sum()),
         cohorts=members["cohort"].nunique(),

@@ -96,7 +96,7 @@ def write_resume_point(
         arrays |= {_METRICS + name: np.stack([block[name] for block in metrics]) for name in metrics[0]}
     if best is not None:
         arrays[_BEST] = best
-    data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    data = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
     stem = f"{attempt_folder(written.attempt)}/resume/{epoch:06d}"
     stored = StoredObject(size=len(data), sha256=hashlib.sha256(data).hexdigest())
     description = Description(epoch=epoch, evaluated=evaluated, state=stored, written=written)
