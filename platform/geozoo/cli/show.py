@@ -53,9 +53,13 @@ def _print(summary: ZooSummary) -> None:
 
 
 def _lines(summary: ZooSummary) -> Iterator[tuple[str, str]]:
-    from geozoo.report.words import describe_bytes, describe_checkpoints, describe_seconds
+    from geozoo.report.words import describe_bytes, describe_checkpoints, describe_last, describe_seconds
 
     yield "zoo", f"{summary.name} at {summary.url}"
+    if summary.title:
+        yield "title", summary.title
+    if summary.provenance:
+        yield "provenance", summary.provenance
     if summary.origin:
         yield "imported from", summary.origin
     yield "images", f"{summary.dataset}, {summary.classes} classes"
@@ -63,13 +67,13 @@ def _lines(summary: ZooSummary) -> Iterator[tuple[str, str]]:
     yield "engine", f"{summary.engine}, {summary.precision}; weights stored as {summary.dtype}"
     yield "members", f"{summary.committed_members:,} of {summary.members:,} committed"
     yield "states", f"{summary.states:,} in {describe_bytes(summary.stored_bytes)}"
-    yield "checkpoints", describe_checkpoints(summary.checkpoints)
+    yield "checkpoints", describe_checkpoints(summary.checkpoints, best=summary.keeps_best)
     yield from summary.hyperparameters.items()
     if summary.constants:
         yield "the same for all", "; ".join(f"{name} {value}" for name, value in summary.constants.items())
     if summary.final_accuracy:
         quantiles = ", ".join(f"{name} {value:.1%}" for name, value in summary.final_accuracy.items())
-        yield f"test accuracy at epoch {summary.checkpoints[-1]}", quantiles
+        yield f"test accuracy at {describe_last(summary.checkpoints, best=summary.keeps_best)}", quantiles
     yield "diverged", f"{summary.diverged:,} members"
     if summary.how.cpus:
         yield "trained on", "; ".join(summary.how.cpus)

@@ -1,1 +1,1 @@
-"""Import and export of other people's zoo formats."""
+"""Other formats of zoos: import, export, publishing."""

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("geozoo", "torch", "numba", "numpy")
+PACKAGES = ("geozoo", "torch", "timm", "numba", "numpy")
 
 
 def describe_run(engine: str, *, wall_s: float, threads: int = 1) -> dict[str, Any]:
