@@ -200,6 +200,17 @@ def test_a_source_that_is_not_there(kind: str, tmp_path: Path) -> None:
     assert not (tmp_path / "zoo" / "zoo.json").exists()
 
 
+def test_an_imported_zoo_is_published(foreign: Foreign, tmp_path: Path) -> None:
+    zoo = take(foreign, tmp_path / "zoo")
+    outcome = geozoo("publish", zoo.url, "--to", tmp_path / "public", "--license", "CC-BY-4.0", "--author", "A. Nother")
+    assert outcome.code == 0, outcome.err
+    report = verify(tmp_path / "public", recompute_digest=True)
+    assert report.clean, report.findings
+    public = open_zoo(tmp_path / "public")
+    assert public.digest() == zoo.digest()
+    assert_same(public, foreign)
+
+
 def test_memory_holds_one_cohort_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importing, "MAX_COHORT", 2)
     zoo = take(write_tune(tmp_path / "theirs", members=5), tmp_path / "zoo")
