@@ -53,9 +53,9 @@ ARROWS = {
     "weights": PLANNING,
     "populate": MAKING,
     "audit": MAKING | {"populate"},
-    "interchange": MAKING,
     "training": MAKING,
     "hyper": TRAINING,
+    "interchange": MAKING,
     "eo": SEEING,
     "ssl": TRAINING | {"eo"},
     "cluster": USING,
@@ -140,18 +140,19 @@ def test_what_counts_as_light_can_be_seen() -> None:
 def test_every_recipe_makes_members_and_their_network(path: Path) -> None:
     recipe = load_recipe(path)
     assert recipe.name == path.stem
-    ids = [member.id for member in plan_members(recipe)]
+    members = plan_members(recipe)
+    ids = {member.id for member in members}
     assert ids
-    assert len(set(ids)) == len(ids)
-    record = find_record(recipe.dataset.name)
-    if record.channels is None or record.classes is None or recipe.dataset.size is None:
+    assert len(ids) == len(members)
+    channels, classes = recipe.dataset.channels, find_record(recipe.dataset.name).num_classes
+    if channels is None or classes is None or recipe.dataset.size is None:
         return  # the files tell
-    for activation in {member.hyperparameters.activation for member in plan_members(recipe)}:
+    for activation in {member.hyperparameters.activation for member in members}:
         build_network(
             recipe.network.name,
-            channels=record.channels,
+            channels=channels,
             size=recipe.dataset.size,
-            classes=len(record.classes),
+            classes=classes,
             activation=activation,
         )
 

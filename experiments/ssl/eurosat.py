@@ -28,8 +28,8 @@ to the end score more there. Its learning rate was chosen on validation tiles, n
 last line is paired by seed: the better of probe and fine-tuning by validation, minus training from scratch, with a
 95 % interval by Student's t."""
 BATCH = """Ten epochs of the same pre-training on {device}, the learning rate in proportion to the square root of the
-batch (`python experiments/ssl/batch_sizes.py`); a linear probe on 2 % and 10 % of the labels of the random split. Memory
-is the peak of all tensors on a GPU, of the whole process without one."""
+batch (`python experiments/ssl/batch_sizes.py`); a linear probe on 2 % and 10 % of the labels of the random split.
+Memory is the peak of all tensors on a GPU, of the whole process without one."""
 
 
 def page(results: Path = FOLDER / "results") -> str:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from geozoo.errors import InputError, PopulateError, StoreLostError, ZooMismatchError, ZooNotFoundError
 from geozoo.nets import build_network, derive_layout, num_parameters
-from geozoo.population import CohortJob, choose_engine, load_engine
+from geozoo.population import Block, CohortJob, Progress, Snapshot, choose_engine, load_engine
 from geozoo.population.how import describe_run
 from geozoo.recipe import HYPERPARAMETERS, cohort_size, hyperparameters_of, parse_recipe, plan_members, plan_table
 from geozoo.recipe.describe import shorten
 from geozoo.store import Attempt, AttemptWriter, ZooHeader, create_zoo, extend_zoo, open_zoo, refuse_derived
 from geozoo.store.commit import commit_name
+from geozoo.store.manifest import refuse_publication
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from geozoo.datasets import ImageSet
-    from geozoo.population import EngineChoice, Progress
+    from geozoo.population import EngineChoice
     from geozoo.recipe import Member, Recipe
     from geozoo.store import Zoo
+    from geozoo.store.resume import ResumePoint
 
 
 def prepare_zoo(recipe: Recipe, url: str, images: ImageSet, *, engine: str = "auto") -> Zoo:
@@ -34,7 +36,7 @@ def prepare_zoo(recipe: Recipe, url: str, images: ImageSet, *, engine: str = "au
         InputError: there is no such engine, or it cannot train this network.
         ZooMismatchError: a zoo of another recipe, image set or engine is there.
         NetworkError: the network does not fit the images.
-        StoreUnusableError: the URL cannot be written.
+        StoreUnusableError: the URL cannot be written, or something is published there.
     """
     members = plan_members(recipe)
     header = _header(recipe, images, members, engine_for(recipe, images, engine).engine)
@@ -42,6 +44,7 @@ def prepare_zoo(recipe: Recipe, url: str, images: ImageSet, *, engine: str = "au
         zoo = open_zoo(url)
     except ZooNotFoundError:
         return create_zoo(url, header, _table(recipe, header, images, members, 0))
+    refuse_publication(zoo.location, act="populate")
     _refuse_other(zoo, header, recipe, keep_engine=engine == "auto")
     planned = set(zoo.members["member"])
     missing = [member for member in members if member.id not in planned]
@@ -143,7 +146,7 @@ def members_job(header: ZooHeader, rows: pd.DataFrame) -> CohortJob:
         initial=initial_weights(network, seeds, hyperparameters),
         seeds=seeds,
         hyperparameters=hyperparameters,
-        checkpoints=header.checkpoints,
+        checkpoints=header.evaluated_epochs,
         epochs=recipe.training.epochs,
         evaluation=recipe.evaluation,
         precision=header.precision,
@@ -152,26 +155,60 @@ def members_job(header: ZooHeader, rows: pd.DataFrame) -> CohortJob:
     )
 
 
-def train_cohort(zoo: Zoo, cohort: str, images: ImageSet, threads: int = 1) -> Iterator[Progress]:
+def train_cohort(
+    zoo: Zoo, cohort: str, images: ImageSet, threads: int = 1, on_note: Callable[[str], None] | None = None
+) -> Iterator[Progress]:
     """Train one cohort, ``threads`` members at a time, and commit it: plan, engine, attempt, commit.
 
     Gives the engine's progress on the way; the cohort is committed when the iterator ends. If it does not get there,
-    the attempt's objects are removed where that is still possible, and no reader ever sees them in any case. If another
-    attempt was committed meanwhile, that one stands.
+    the attempt's objects are removed where that is still possible, but for a resume point, and no reader ever sees them
+    in any case. If another attempt was committed meanwhile, that one stands. Training goes on from the latest resume
+    point of an earlier attempt; ``on_note`` is told so in a sentence, and of one that is damaged and passed over.
     """
     job = cohort_job(zoo, cohort)
     attempt = Attempt.begin(zoo.location, zoo.header, zoo.plan_of(cohort))
+    notes: list[str] = []
     started = time.monotonic()
+
+    def note(sentence: str) -> None:
+        notes.append(sentence)
+        if on_note is not None:
+            on_note(sentence)
+
+    def how() -> dict[str, Any]:
+        run = describe_run(zoo.header.engine, wall_s=time.monotonic() - started, threads=threads)
+        return run | ({"went_on_after": point.epoch, "before": point.how} if point else {})
+
     try:
+        point = attempt.resume_point(note)
+        if point is not None:
+            note(f"cohort {cohort} goes on after epoch {point.epoch}.")
         with AttemptWriter(attempt) as writer:
-            for progress in load_engine(zoo.header.engine, threads).train(job, images):
+            for progress in _progress(zoo, job, images, threads, point):
                 if progress.block is not None:
                     writer.append(progress.block.epoch, progress.block.weights, progress.block.metrics)
+                if progress.snapshot is not None and writer.resume_point_is_due():
+                    snapshot = progress.snapshot()
+                    writer.keep(snapshot.epoch, snapshot.arrays(), how())
                 yield progress
     except BaseException:
         attempt.abandon()
         raise
-    attempt.commit(describe_run(zoo.header.engine, wall_s=time.monotonic() - started, threads=threads))
+    attempt.commit(how() | ({"notes": notes} if notes else {}))
+
+
+def _progress(
+    zoo: Zoo, job: CohortJob, images: ImageSet, threads: int, point: ResumePoint | None
+) -> Iterator[Progress]:
+    """What a resume point holds, as though it were trained now, then what the engine trains."""
+    start = None
+    if point is not None:
+        members = len(job.seeds)
+        start = Snapshot.of(point.epoch, members, point.state)
+        for block in point.blocks():
+            yield Progress(0, Block(*block))
+        yield Progress(members * len(images.train) * point.epoch)
+    yield from load_engine(zoo.header.engine, threads).train(job, images, start)
 
 
 @dataclass(frozen=True)
@@ -195,19 +232,30 @@ def work_of(zoo: Zoo, images: ImageSet, cohorts: list[str]) -> Work:
     )
 
 
+def work_done(zoo: Zoo, members: int, progress: Progress) -> Work:
+    """How much of `work_of` the progress of a cohort of so many members is."""
+    stored = progress.block is not None and progress.block.epoch in zoo.header.checkpoints
+    return Work(states=members if stored else 0, samples=progress.samples)
+
+
 def populate_here(
-    zoo: Zoo, images: ImageSet, on_work: Callable[[Work], None], threads: int | None = None
+    zoo: Zoo,
+    images: ImageSet,
+    on_work: Callable[[Work], None],
+    threads: int | None = None,
+    on_note: Callable[[str], None] | None = None,
 ) -> dict[str, str]:
     """Train the pending cohorts one after the other in this process, with ``threads`` (default: one a core).
 
-    When the store fails it stops there: returned is the error of that cohort, by cohort; committed cohorts stand.
+    ``on_note`` is told in a sentence which cohorts go on from a resume point. When the store fails it stops there:
+    returned is the error of that cohort, by cohort; committed cohorts stand.
     """
     threads = threads or available_cores()
     for cohort in pending_cohorts(zoo):
         size = int((zoo.members["cohort"] == cohort).sum())
         try:
-            for progress in train_cohort(zoo, cohort, images, threads):
-                on_work(Work(states=size if progress.block else 0, samples=progress.samples))
+            for progress in train_cohort(zoo, cohort, images, threads, on_note):
+                on_work(work_done(zoo, size, progress))
         except StoreLostError as error:
             return {cohort: str(error)}
         on_work(Work(members=size))

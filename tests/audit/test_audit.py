@@ -95,6 +95,34 @@ def test_half_precision_zoos_are_compared_as_stored(tmp_path: Path) -> None:
     assert {outcome.verdict for outcome in audited(zoo.url).values()} == {"within tolerance"}
 
 
+BEST = {"training": {"epochs": 3, "checkpoints": "best"}}
+
+
+class TestBestEpochs:
+    def test_zoos_that_keep_them_are_audited_by_them(self, tmp_path: Path) -> None:
+        zoo = populated(str(tmp_path / "zoo"), small_recipe(**BEST), "lanes")
+        assert {outcome.verdict for outcome in audited(zoo.url).values()} == {"identical"}
+        claim(zoo.url, cpu="another")
+        assert {outcome.verdict for outcome in audited(zoo.url).values()} == {"within tolerance"}
+
+    def test_a_polished_epoch_of_the_history_is_caught(self, tmp_path: Path) -> None:
+        zoo = populated(str(tmp_path / "zoo"), small_recipe(**BEST), "lanes")
+        (cohort,) = zoo.members["cohort"].unique()
+        images = load_image_set(small_recipe().dataset)
+        forged = create_zoo(tmp_path / "forged", zoo.header, zoo.plans[0].table)
+        attempt = Attempt.begin(forged.location, forged.header, forged.plan_of(cohort))
+        for progress in load_engine("lanes").train(cohort_job(forged, cohort), images):
+            if (block := progress.block) is not None:
+                block.metrics["test_loss"][1] -= 0.1 * (block.epoch == 1)
+                attempt.append(block.epoch, block.weights, block.metrics)
+        attempt.commit(describe_run("lanes", wall_s=1.0))
+        assert verify(forged.url, recompute_digest=True).clean
+        members = list(forged.plan_of(cohort)["member"])
+        outcomes = audited(forged.url)
+        assert [member for member in members if outcomes[member].verdict == "differs"] == [members[1]]
+        assert (outcomes[members[1]].first_difference, "test_loss" in outcomes[members[1]].reason) == (1, True)
+
+
 class TestAltered:
     def test_weights_with_all_checksums_made_anew_pass_verify_and_are_caught(self, url: str) -> None:
         members = list(open_zoo(url).members["member"])
@@ -165,6 +193,12 @@ class TestOtherConditions:
         zoo = open_zoo(url)
         (cohort,) = prepare_audit(zoo, list(zoo.members["member"])).cohorts
         assert any(next(iter(how)) in other or "torch 1.0" in other for other in cohort.others)
+
+    def test_those_of_an_earlier_attempt_count(self, url: str) -> None:
+        claim(url, before={**describe_run("lanes", wall_s=0), "cpu": "of the first attempt"})
+        zoo = open_zoo(url)
+        (cohort,) = prepare_audit(zoo, list(zoo.members["member"])).cohorts
+        assert [other.partition(" there")[0] for other in cohort.others] == ["cpu of the first attempt"]
 
     def test_python_alone_decides_no_bits(self, url: str) -> None:
         versions = describe_run("lanes", wall_s=0)["versions"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from geozoo.eo.bands import SENTINEL2_L1C
 from tests.support.commands import geozoo
 from tests.support.eo_tiles import draw_pixels, write_tile
 
@@ -45,6 +46,19 @@ def test_findings_exit_1(folder: Path) -> None:
         "mask them, or drop the tile (certain)"
     )
     assert "1 findings; 2 tiles" in outcome.out
+
+
+def test_the_check_goes_on_past_what_cannot_be_opened_or_is_missing(folder: Path) -> None:
+    for seed, name in enumerate("cdef", 2):
+        write_tile(folder, name, {key: value for key, value in draw_pixels(seed).items() if key != "mask"})
+    (folder / "s1" / "a.tif").write_bytes(b"no raster")
+    (folder / "s1" / "b.tif").unlink()
+    write_tile(folder, "c", {"s2": draw_pixels(2)["s2"][:12]})
+    outcome = geozoo("eo", "check", folder, "--no-statistical", "--json")
+    assert outcome.code == 1, outcome.err
+    found = {(one["check"], one["tile"], one["band"]) for one in json.loads(outcome.out)["findings"]}
+    bands = " ".join(SENTINEL2_L1C)
+    assert found == {("unreadable", "a", "VV VH"), ("missing", "b", "s1"), ("band_count", "c", bands)}
 
 
 def test_json_holds_all_findings(folder: Path) -> None:

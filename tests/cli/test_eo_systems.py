@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import rasterio
 
@@ -13,15 +14,20 @@ from geozoo.eo.chips import open_chips
 from geozoo.eo.chips.ingest import begin_ingest, finish_ingest
 from geozoo.eo.chips.workers import cut_parts
 from geozoo.eo.labels import DFC_CLASSES
+from geozoo.eo.readers import find_collection
+from geozoo.eo.readers.folder import LAYOUT
 from geozoo.ssl.split import split_chips
 from geozoo.ssl.trained import open_views
 from tests.support.commands import geozoo
 from tests.support.eo_real import copy_collection, needs_tiles
 from tests.support.eo_sets import write_dfc2020, write_sen12ms
 from tests.support.ssl_experiments import FOLDER, PRETRAINED, SIZE, smaller
+from tests.support.tiles import needs, real, write_raster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from geozoo.eo.tiles import Collection
 
 SYSTEMS = {
     "onlysen1": "scratch",
@@ -147,6 +153,61 @@ def test_real_pairs_run_through(tmp_path: Path) -> None:
     assert {cell["method"] for cell in found["cells"]} == {"probe", "finetune"}
     found = sweep("dual_simclr_labels", tmp_path / "pixels", *same, "task=segmentation", "methods=[finetune]")
     assert [cell["seeds"] for cell in found["cells"]] == [1]
+
+
+@pytest.fixture(scope="module")
+def real_scenes(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Five real scenes of both sensors with land cover, four chips of each."""
+    folder = tmp_path_factory.mktemp("scenes")
+    return cut(copy_collection("terramind_s1s2", folder), folder / "chips", 112)
+
+
+@pytest.fixture(scope="module")
+def real_pairs(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The 133 real pairs of twelve scenes, as tiles of a folder."""
+    folder = tmp_path_factory.mktemp("pairs")
+    with np.load(real("s1s2_pairs64") / "s1s2_pairs_64.npz") as pairs:
+        for number, source in enumerate(pairs["source"].tolist()):
+            scene = source.partition("@")[0].replace("/", "-")
+            for name in ("s1", "s2"):
+                write_raster(folder / "tiles" / name / f"{scene}@{number}.tif", pairs[name][number])
+    sentinel2 = "{folder: s2, sensor: s2l2a}"
+    layout = f"modalities: {{s1: {{folder: s1, sensor: s1}}, s2: {sentinel2}}}\nscene: ^[^@]+\n"
+    (folder / "tiles" / LAYOUT).write_text(layout)
+    return cut(find_collection(folder / "tiles", "folder"), folder / "chips", 64)
+
+
+def cut(collection: Collection, to: Path, size: int) -> str:
+    for _ in cut_parts(begin_ingest(collection, str(to), size)):
+        pass
+    finish_ingest(str(to))
+    return str(to)
+
+
+@needs_tiles
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_system_on_real_scenes(name: str, real_scenes: str, tmp_path: Path) -> None:
+    """That it runs from one command each, split by scene; what it scores is no result."""
+    split = ["split.by=random", "split.validation=0.2", "split.test=0.2", "split.seed=1"]
+    overrides = [f"chips={real_scenes}", "seeds=[40]", *split]
+    if name in PRETRAINED:
+        overrides.append(f"model={pretrain(PRETRAINED[name], real_scenes, tmp_path / 'model', *split)}")
+    values = sweep(name, tmp_path / "rows", *overrides)
+    assert {cell["method"] for cell in values["cells"]} >= {SYSTEMS[name]}
+    assert (values["data"], values["test_chips"]) == ("terramind_s1s2", 4)
+
+
+@needs("s1s2_pairs64")
+@pytest.mark.parametrize("name", sorted({PRETRAINED[name] for name in SYSTEMS if name in PRETRAINED}))
+def test_encoders_of_real_pairs(name: str, real_pairs: str, tmp_path: Path) -> None:
+    """Sentinel-2 without B10, twelve scenes of which none is parted."""
+    split = ["split.validation=0.2", "split.test=0.2"]
+    views = open_views(pretrain(name, real_pairs, tmp_path / "model", *split, "training.batch_size=32"))
+    index, parts = open_chips(real_pairs).index, split_chips(open_chips(real_pairs), views.card.experiment.split)
+    scenes = [set(index["scene"].iloc[rows]) for rows in (parts.train, parts.validation, parts.test)]
+    assert all(scenes)
+    assert sum(map(len, scenes)) == len(set.union(*scenes)) == 12
+    assert len(views.card.history) == 1
 
 
 @needs_tiles

@@ -28,7 +28,10 @@ def test_given_values_win() -> None:
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"name": "cat"}, "unknown image set 'cat': choose one of digits, eurosat, image_parquet, mnist"),
+        (
+            {"name": "cat"},
+            "unknown image set 'cat': choose one of cifar10, cifar100, digits, eurosat, fmnist, image_parquet, mnist",
+        ),
         ({"name": ["cat"]}, "valid string"),
         ({"name": "digits", "colour": 1}, "Extra inputs"),
         ({"name": "digits", "path": "x"}, "'digits' needs no files but path is 'x': leave path out"),
@@ -46,5 +49,7 @@ def test_bad_options_are_refused(values: dict[str, Any], sentence: str) -> None:
 
 def test_find_record_lists_the_known_names() -> None:
     assert find_record("mnist") is IMAGE_SETS["mnist"]
-    with pytest.raises(RecipeError, match="choose one of digits, eurosat, image_parquet, mnist"):
+    with pytest.raises(
+        RecipeError, match="choose one of cifar10, cifar100, digits, eurosat, fmnist, image_parquet, mnist"
+    ):
         find_record("minst")

@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from geozoo.datasets import DatasetOptions, load_image_set
-from geozoo.datasets.resize import resize
+from geozoo.datasets.prepare import Preparation, prepare
 from tests.support.images import draw_images
 
 
@@ -36,4 +36,5 @@ def test_resize_agrees_with_antialiased_bilinear_interpolation(before: int, afte
     expected = torch.nn.functional.interpolate(
         torch.from_numpy(images)[:, None].double(), (after, after), mode="bilinear", antialias=True
     )
-    assert np.abs(resize(images, after) - expected[:, 0].numpy()).max() <= 1.0
+    resized = prepare(images[:, None], Preparation(size=after))
+    assert np.abs(resized - expected.numpy()).max() <= 1.0

@@ -169,9 +169,9 @@ IMAGE_COLUMN = pa.array([{"bytes": b"", "path": ""}], pa.struct([("bytes", pa.bi
         pytest.param(
             write_columns(image=IMAGE_COLUMN, label=pa.array(["a"])), "label as string, not struct", id="label type"
         ),
-        pytest.param(replace_row(17, b"text"), "row 17 that cannot be decoded: its format is unknown", id="no image"),
-        pytest.param(replace_row(17, encode_image(GREY[17])[:-60]), "row 17 that cannot be decoded", id="cut image"),
-        pytest.param(replace_row(17, SIXTEEN_BITS), "of mode 'I;16' at row 17, not of 8 bits", id="16 bits"),
+        pytest.param(replace_row(17, b"text"), "row 17 cannot be decoded: its format is unknown", id="no image"),
+        pytest.param(replace_row(17, encode_image(GREY[17])[:-60]), "row 17 cannot be decoded", id="cut image"),
+        pytest.param(replace_row(17, SIXTEEN_BITS), "at row 17 has mode 'I;16', not 8 bits", id="16 bits"),
         pytest.param(replace_row(3, None), "has no image bytes at row 3", id="no bytes"),
         pytest.param(write_labels([0, 1, None]), "has no label at row 2", id="no label"),
         pytest.param(write_labels([0, 3]), "has label 3 at row 1, outside 0 to 2", id="label"),
@@ -203,7 +203,7 @@ def test_another_set_is_not_taken_for_eurosat(tmp_path: Path) -> None:
 
 def test_size_is_needed_where_the_first_image_is_not_square(tmp_path: Path) -> None:
     write_image_parquet(tmp_path / "a.parquet", encode_all(draw_images(40, (12, 10))), LABELS)
-    with pytest.raises(RecipeError, match="starts with an image of 10x12 pixels: name a square size"):
+    with pytest.raises(RecipeError, match=r"at row 0 of 10x12 pixels cannot be squares as they are: give dataset.size"):
         load(tmp_path)
     assert load(tmp_path, size=5).size == 5
 

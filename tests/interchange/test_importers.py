@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 
 import geozoo as library
+from geozoo.errors import InputError, ZooMismatchError
+from geozoo.hyper.query_images import QueryImages, images_of
 from geozoo.interchange import importing
 from geozoo.interchange.importing import import_zoo
 from geozoo.interchange.registry import IMPORTERS
-from geozoo.store import open_zoo, verify
+from geozoo.populate import cohort_job
+from geozoo.store import extend_zoo, open_zoo, verify
 from tests.support.commands import geozoo, populate_digits
 from tests.support.foreign import WRITERS, Foreign, write_files, write_tune
+from tests.support.zoos import make_plan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,6 +132,55 @@ def test_an_imported_zoo_is_not_trained_on(tmp_path: Path) -> None:
     assert verify(zoo.url).clean
 
 
+@pytest.mark.parametrize("kind", ["tune", "hub"])
+def test_pages_say_where_a_zoo_is_from(kind: str, tmp_path: Path) -> None:
+    foreign = WRITERS[kind](tmp_path / "theirs")
+    zoo = take(foreign, tmp_path / "zoo")
+    shown = geozoo("show", zoo.url)
+    assert "imported from" in shown.out
+    assert foreign.path.name in shown.out
+    assert "none" not in shown.out
+    geozoo("card", zoo.url, "-o", tmp_path / "card.html")
+    page = (tmp_path / "card.html").read_text()
+    assert f"what was logged by {foreign.path.name} ({kind})" in page
+    assert "training time" not in page
+
+
+def test_the_images_of_an_imported_zoo_are_those_it_was_imported_with(tmp_path: Path) -> None:
+    """So that what calls networks, such as the probe's outputs, can call these."""
+    foreign = write_tune(tmp_path / "theirs")
+    with pytest.raises(InputError, match="imported without its images"):
+        images_of(take(foreign, tmp_path / "without"))
+    outcome = geozoo("import", "tune", foreign.path, "--to", tmp_path / "with", "--images", "digits")
+    assert outcome.code == 0, outcome.err
+    zoo = open_zoo(tmp_path / "with")
+    assert images_of(zoo).fingerprint == zoo.header.dataset["fingerprint"]
+    assert zoo.module(0, 2)(QueryImages.of(images_of(zoo)).queries[:3]).shape == (3, 10)
+
+
+def test_members_are_not_added_to_an_imported_zoo(tmp_path: Path) -> None:
+    zoo = take(write_tune(tmp_path / "theirs"), tmp_path / "zoo")
+    with pytest.raises(ZooMismatchError, match="cannot extend it"):
+        extend_zoo(zoo.url, make_plan(number=1))
+    with pytest.raises(ZooMismatchError, match="cannot train it"):
+        cohort_job(zoo, "0-000")
+
+
+def test_an_interrupted_command_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign = write_tune(tmp_path / "theirs")
+
+    def interrupted(self: object, member: str, epoch: int) -> np.ndarray:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("geozoo.interchange.sources.tune.TuneSource.state", interrupted)
+        outcome = geozoo("import", "tune", foreign.path, "--to", tmp_path / "zoo")
+    assert outcome.code == 130
+    assert "run the same command again" in outcome.complaint
+    assert "run geozoo import again" in geozoo("show", tmp_path / "zoo").out.replace("\n", " ").replace("  ", "")
+    assert geozoo("import", "tune", foreign.path, "--to", tmp_path / "zoo").code == 0
+
+
 def test_another_source_is_refused_where_a_zoo_is(tmp_path: Path) -> None:
     take(write_tune(tmp_path / "theirs"), tmp_path / "zoo")
     other = write_files(tmp_path / "others")
@@ -145,6 +198,17 @@ def test_a_source_that_is_not_there(kind: str, tmp_path: Path) -> None:
     refused = geozoo("import", kind, tmp_path / "empty", "--to", tmp_path / "zoo")
     assert refused.code == 2
     assert not (tmp_path / "zoo" / "zoo.json").exists()
+
+
+def test_an_imported_zoo_is_published(foreign: Foreign, tmp_path: Path) -> None:
+    zoo = take(foreign, tmp_path / "zoo")
+    outcome = geozoo("publish", zoo.url, "--to", tmp_path / "public", "--license", "CC-BY-4.0", "--author", "A. Nother")
+    assert outcome.code == 0, outcome.err
+    report = verify(tmp_path / "public", recompute_digest=True)
+    assert report.clean, report.findings
+    public = open_zoo(tmp_path / "public")
+    assert public.digest() == zoo.digest()
+    assert_same(public, foreign)
 
 
 def test_memory_holds_one_cohort_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,8 +143,23 @@ def test_checkpoints_of_timm_go_back_into_timm(tmp_path: Path) -> None:
         (place / "config.json").write_text(json.dumps({"architecture": "resnet10t", "num_classes": 4}))
         save_file(dict(model.state_dict()), place / "model.safetensors")
     zoo = take(Foreign("hub", tmp_path / "theirs"), tmp_path / "zoo")
+    assert zoo.header.recipe["network"] == {"name": "timm/resnet10t"}
+    torch.testing.assert_close(zoo.module(1, 1)(images := torch.randn(1, 3, 64, 64)), model.eval()(images))
     back = timm.create_model(zoo.header.imported.config["architecture"], num_classes=4).eval()  # type: ignore[union-attr]
     back.load_state_dict(zoo.state_dict(1, 1), strict=False)
-    model.eval()
-    images = torch.randn(1, 3, 64, 64)
     torch.testing.assert_close(back(images), model(images))
+
+
+def test_a_residual_network_in_a_format_without_order(tmp_path: Path) -> None:
+    """Safetensors sort tensors by name, so the last dense layer is not last."""
+    networks = []
+    (tmp_path / "theirs").mkdir()
+    for seed in range(2):
+        torch.manual_seed(seed)
+        networks.append(build_network("resnet18", channels=3, size=32, classes=7, activation="relu").eval())
+        save_file(networks[-1].state_dict(), tmp_path / "theirs" / f"{seed}.safetensors")
+    (tmp_path / "theirs" / "table.csv").write_text("file,activation\n0.safetensors,relu\n1.safetensors,relu\n")
+    zoo = take(Foreign("files", tmp_path / "theirs"), tmp_path / "zoo")
+    assert zoo.header.network == {"name": "resnet18", "channels": 3, "size": 32, "classes": 7}
+    images = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(zoo.module(1, 1)(images), networks[1](images), rtol=0, atol=0)

@@ -158,6 +158,14 @@ def test_trials_in_folders_of_folders(tmp_path: Path) -> None:
     assert list(zoo.members["source"]) == ["finetuning/a/b", "pretraining/a"]
 
 
+def test_links_to_trials_are_followed_once(foreign: Foreign, tmp_path: Path) -> None:
+    (tmp_path / "chosen").mkdir()
+    for trial in trials(foreign)[:2]:
+        (tmp_path / "chosen" / trial.name).symlink_to(trial)
+    (tmp_path / "chosen" / "around").symlink_to(tmp_path / "chosen")
+    assert len(take(tmp_path / "chosen", tmp_path / "ours").zoo.members) == 2
+
+
 def test_a_newer_ray_counts_checkpoints_from_zero(tmp_path: Path) -> None:
     """Iterations from one: no checkpoint has the number of the last row."""
     for member in range(2):

@@ -158,8 +158,9 @@ def test_a_numpy_scalar_of_objects_is_refused(tmp_path: Path) -> None:
             return np._core.multiarray.scalar, (np.dtype("O"), inner)
 
     torch.save({"test_acc": Scalar()}, tmp_path / "file")
-    with pytest.raises(UnsafeFileError):
-        load_tensors(tmp_path / "file")
+    for inert in ([], ["some.Class"]):
+        with pytest.raises(UnsafeFileError):
+            load_tensors(tmp_path / "file", inert)
     assert not marker.exists()
 
 

@@ -134,7 +134,7 @@ def test_every_activation_builds(activation: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "cnn_xl"}, "there is no network 'cnn_xl': choose one of cnn_l, cnn_s"),
+        ({"name": "cnn_xl"}, "there is no network 'cnn_xl': choose one of cnn_l, cnn_s.*, or timm/<model>"),
         ({"activation": "swish"}, "there is no activation 'swish'"),
         ({"size": 32}, "'cnn_s' does not fit image size 32: it is defined for 28; set dataset.size"),
         ({"name": "unterthiner", "size": 8}, "needs at least 15 pixels"),

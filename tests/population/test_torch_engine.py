@@ -9,10 +9,17 @@ import pytest
 import torch
 
 from geozoo.nets import build_network
-from geozoo.population import CohortJob, load_engine
+from geozoo.population import CohortJob, load_engine, torch_engine
+from geozoo.population.packs import PackSizes
 from geozoo.population.single import trains_alone
 from geozoo.recipe.space import OPTIMIZER_NAMES
-from tests.support.engine_conformance import GENTLE_LR, relative_difference, train
+from tests.support.engine_conformance import (
+    GENTLE_LR,
+    assert_going_on_changes_nothing,
+    relative_difference,
+    snapshots,
+    train,
+)
 from tests.support.population import cohort_job, hyperparameters, simulated_images
 
 IMAGES = simulated_images(train=60)
@@ -62,6 +69,32 @@ def test_a_network_with_batch_norm_agrees_with_reference_in_all_it_has() -> None
         assert relative_difference(block.weights, expected.weights) < 1e-6
         for name, values in expected.metrics.items():
             np.testing.assert_allclose(block.metrics[name], values, rtol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "onecycle"])
+@pytest.mark.parametrize("engine", ["torch", "reference"])
+def test_batch_norm_and_schedules_go_on_where_they_were_left(engine: str, schedule: str) -> None:
+    job = replace(resnet_job(epochs=2, precision="float32"), schedule=schedule, augmentation="crop_flip")
+    assert_going_on_changes_nothing(engine, job, COLOURED)
+    (first, _) = snapshots(engine, job, COLOURED)
+    assert first.members[0]["module.bn1.num_batches_tracked"] == 3
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZER_NAMES)
+@pytest.mark.parametrize("engine", ["torch", "reference"])
+def test_optimisers_go_on_along_the_cycle(engine: str, optimizer: str) -> None:
+    members = [hyperparameters(optimizer=optimizer, lr=20 * GENTLE_LR[optimizer] * scale) for scale in (1, 2)]
+    job = cohort_job(IMAGES, members, epochs=3, precision="float32")
+    assert_going_on_changes_nothing(engine, replace(job, schedule="onecycle"), IMAGES)
+
+
+def test_a_cohort_goes_on_in_other_packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many members are stacked depends on the memory that is free, which another process finds otherwise."""
+    job = replace(cohort_job(IMAGES, [hyperparameters()] * 3, epochs=2), schedule="onecycle")
+    together, snapshot = train("torch", job, IMAGES)[-1], snapshots("torch", job, IMAGES)[0]
+    monkeypatch.setattr(torch_engine, "sizes_on_cpu", lambda members: PackSizes(1, 100))
+    apart = train("torch", job, IMAGES, snapshot)[-1]
+    assert relative_difference(apart.weights, together.weights) < 1e-12
 
 
 def test_a_diverged_single_member_is_frozen_and_flagged() -> None:

@@ -304,3 +304,13 @@ def test_fields_that_came_later_leave_the_ids_of_members_alone() -> None:
         other = make_recipe(training=plain.training.model_dump(mode="json") | later)
         assert later.items() <= other.identity()["training"].items()
         assert plan_members(other)[0].id != plan_members(plain)[0].id
+
+
+def test_options_of_image_sets_that_came_later_leave_the_ids_of_members_alone() -> None:
+    plain = make_recipe(dataset={"name": "svhn", "path": "svhn"})
+    assert set(plain.identity()["dataset"]) == {"name", "size", "limits", "split_seed"}
+    added: list[dict[str, object]] = [{"grayscale": True}, {"crop": 28}, {"validation": 0.1}]
+    for later in [*added, {"mean": [0.1], "std": [0.2]}]:
+        other = make_recipe(dataset={"name": "svhn", "size": 32} | later)
+        assert later.items() <= other.identity()["dataset"].items()
+        assert plan_members(other)[0].id != plan_members(plain)[0].id

@@ -94,9 +94,15 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     (training(checkpoints=[3, 1]), ["training.checkpoints: [3, 1] must rise"]),
     (training(checkpoints=[1, 1]), ["training.checkpoints: [1, 1] must rise"]),
     (training(checkpoints=[]), ["training.checkpoints: []"]),
-    (training(checkpoints="some"), ["training.checkpoints", "every or a list", "(got 'some')"]),
+    (training(checkpoints="some"), ["training.checkpoints", "every, last, best", "(got 'some')"]),
     (training(checkpoints=[0, 1.5]), ["training.checkpoints", "whole epochs", "(got [0, 1.5])"]),
-    (training(checkpoints=4), ["training.checkpoints", "every or a list", "(got 4)"]),
+    (training(checkpoints=4), ["training.checkpoints", "or a list of whole epochs", "(got 4)"]),
+    (training(checkpoints={"first": 1}), ["training.checkpoints", "such as {every: 5, first: 0}"]),
+    (training(checkpoints={"every": 0}), ["training.checkpoints: every", "at least 1 (got 0)"]),
+    (training(checkpoints={"every": 2.0}), ["training.checkpoints: every", "whole number", "(got 2.0)"]),
+    (training(checkpoints={"every": 2, "first": -1}), ["training.checkpoints: first", "at least 0 (got -1)"]),
+    (training(checkpoints={"every": 2, "first": 6}), ["training.checkpoints: first 6 is after the 5 epochs"]),
+    (training(checkpoints={"every": 2, "last": 6}), ["training.checkpoints", "such as {every: 5, first: 0}"]),
     # which members
     (recipe_tree(population={}), ["population: has neither of grid and space", "give exactly one"]),
     (recipe_tree(population={"grid": GRID} | space_population({"lr": LR})), ["population: has both of grid and space"]),
@@ -162,10 +168,28 @@ def test_one_value_stands_for_a_list_of_one() -> None:
     assert make_recipe({"lr": 1e-3}) == make_recipe({"lr": [1e-3]})
 
 
-@pytest.mark.parametrize("checkpoints", ["every", [0], [5], [0, 2, 5], [0, 1, 2, 3, 4, 5]])
-def test_checkpoints_within_the_epochs(checkpoints: Any) -> None:
+@pytest.mark.parametrize(
+    ("checkpoints", "epochs"),
+    [
+        ("every", (0, 1, 2, 3, 4, 5)),
+        ("last", (5,)),
+        ("best", (5,)),
+        ([0], (0,)),
+        ([5], (5,)),
+        ([0, 2, 5], (0, 2, 5)),
+        ({"every": 1}, (0, 1, 2, 3, 4, 5)),
+        ({"every": 1, "first": 1}, (1, 2, 3, 4, 5)),
+        ({"every": 2}, (0, 2, 4, 5)),
+        ({"every": 2, "first": 1}, (1, 3, 5)),
+        ({"every": 9}, (0, 5)),
+        ({"every": 3, "first": 5}, (5,)),
+    ],
+)
+def test_checkpoints_within_the_epochs(checkpoints: Any, epochs: tuple[int, ...]) -> None:
     recipe = parse_recipe(training(checkpoints=checkpoints))
-    assert recipe.training.checkpoint_epochs == tuple(range(6) if checkpoints == "every" else checkpoints)
+    assert recipe.training.checkpoint_epochs == epochs
+    assert recipe.training.evaluated_epochs == ((1, 2, 3, 4, 5) if checkpoints == "best" else epochs)
+    assert parse_recipe(recipe.model_dump(mode="json")) == recipe
 
 
 def test_the_hyper_parameters_are_those_of_the_plan_table() -> None:

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from geozoo.report.summary import summarise
-from geozoo.report.words import describe_bytes, describe_checkpoints, describe_seconds, describe_values
+from geozoo.report.words import describe_bytes, describe_checkpoints, describe_last, describe_seconds, describe_values
 from geozoo.store import create_zoo, open_zoo
 from tests.support.zoos import make_header, make_plan, make_zoo, write_cohort
 
@@ -57,8 +57,29 @@ def test_values_in_words(values, text):
 
 
 def test_numbers_in_words():
-    assert describe_checkpoints((0, 1, 2, 3)) == "4 (epochs 0 to 3)"
-    assert describe_checkpoints((0, 20, 86)) == "3 (epochs 0, 20, 86)"
-    assert describe_checkpoints((50,)) == "1 (epochs 50)"
+    assert describe_checkpoints((0, 1, 2, 3), best=False) == "4 (epochs 0 to 3)"
+    assert describe_checkpoints((0, 20, 86), best=False) == "3 (epochs 0, 20, 86)"
+    assert describe_checkpoints((50,), best=False) == "1 (epochs 50)"
+    assert describe_checkpoints((50,), best=True) == "1 (each member's best of 50 epochs, by validation accuracy)"
+    assert [describe_last((0, 50), best=best) for best in (False, True)] == ["epoch 50", "the best epoch"]
     assert [describe_seconds(seconds) for seconds in (4.04, 90, 5400)] == ["4.0 s", "1.5 min", "1.5 h"]
     assert [describe_bytes(count) for count in (12, 1_500, 2_500_000_000)] == ["12 B", "1.5 kB", "2.5 GB"]
+
+
+@pytest.mark.parametrize(
+    ("noted", "said"),
+    [
+        (None, ""),
+        ({"default": "published", "source": "a paper"}, "published (source: a paper)"),
+        (
+            {"default": "ours", "fields": {"training": "published", "training.epochs": "inferred"}},
+            "ours; published: training; inferred: training.epochs",
+        ),
+        ({"made by": "another tool"}, ""),
+    ],
+)
+def test_where_a_recipe_comes_from_is_said(tmp_path, noted, said):
+    header = make_header()
+    recipe = header.recipe | ({} if noted is None else {"provenance": noted})
+    zoo = create_zoo(tmp_path / "zoo", header.model_copy(update={"recipe": recipe}), make_plan(members=12, cohorts=3))
+    assert summarise(zoo).provenance == said

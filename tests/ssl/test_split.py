@@ -53,6 +53,18 @@ def test_no_scene_is_parted(chips: Chips, by: str, seed: int) -> None:
     assert sum(map(len, scenes)) == len(set.union(*scenes)) == 12
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_a_large_scene_leaves_no_part_empty(chips: Chips, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = chips.index.copy()
+    most = len(index) // 2
+    index["scene"] = ["large"] * most + [f"small{number}" for number in range(len(index) - most)]
+    monkeypatch.setitem(chips.__dict__, "index", index)
+    parts = split_chips(chips, SplitSettings(validation=0.2, test=0.2, seed=seed))
+    assert len(parts.validation)
+    assert len(parts.test) >= round(0.2 * len(chips))
+    assert len(parts.train) + len(parts.validation) + len(parts.test) == len(chips)
+
+
 def test_colour_statistics_are_means_and_deviations(chips: Chips) -> None:
     pixels = chips.read("s2", [3, 5]).astype(float)
     expected = [[*chip.reshape(13, -1).mean(1), *chip.reshape(13, -1).std(1)] for chip in pixels]

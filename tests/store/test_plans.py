@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -118,3 +119,39 @@ def test_an_extension_that_does_not_fit_is_refused(tmp_path: Path, plan: pd.Data
         extend_zoo(tmp_path, make_plan(number=1))
     with pytest.raises(ZooMismatchError, match=message):
         extend_zoo(tmp_path, plan)
+
+
+def imported_plan() -> pd.DataFrame:
+    """A plan as an import makes it: values that are not known, and further columns."""
+    unknown = {"seed": [1, None, 3], "init": [None] * 3, "batch_size": [None] * 3, "lr": [0.1, None, 0.3]}
+    further = {"source": ["a", "b", "c"], "width": [1, 2, 3], "share": [0.5, None, 1.0], "words": [None, "x", "y"]}
+    return make_plan(members=3, cohorts=1).assign(**unknown, **further)
+
+
+def test_an_imported_plan_keeps_what_is_not_known() -> None:
+    with pytest.raises(InputError, match="a plan table has the columns"):
+        encode_plan(imported_plan())
+    table = decode_plan(encode_plan(imported_plan(), imported=True), 0).table
+    assert list(table.columns[-4:]) == ["source", "width", "share", "words"]
+    assert table["seed"].tolist() == [1, None, 3]
+    assert table["batch_size"].isna().all()
+    assert table["lr"].tolist()[::2] == [0.1, 0.3]
+    assert table["lr"].isna().tolist() == [False, True, False]
+    assert table["words"].isna().tolist() == [True, False, False]
+
+
+def test_a_damaged_imported_plan_is_never_read_as_another() -> None:
+    data = encode_plan(imported_plan(), imported=True)
+    table = decode_plan(data, 0).table
+    for position in range(0, len(data), 3):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << position % 8
+        with contextlib.suppress(DamagedZooError):
+            pd.testing.assert_frame_equal(decode_plan(bytes(damaged), 0).table, table)
+
+
+def test_a_zoo_that_was_populated_is_what_it_was_before_imports() -> None:
+    """Its header has no origin and the first version, so that commits made before still fit it."""
+    header = json.loads(make_header().dumps())
+    assert header["version"] == 1
+    assert "origin" not in header

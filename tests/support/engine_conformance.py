@@ -14,7 +14,7 @@ import torch
 from sklearn.metrics import accuracy_score, log_loss
 
 from geozoo.nets import ACTIVATIONS, INITIALISERS, build_network, derive_layout, unflatten
-from geozoo.population import METRICS, Block, CohortJob, load_engine
+from geozoo.population import METRICS, Block, CohortJob, Snapshot, load_engine
 from geozoo.recipe.space import OPTIMIZER_NAMES
 from tests.support.population import MEAN, STD, cohort_job, hyperparameters, simulated_images
 
@@ -26,8 +26,29 @@ GENTLE_LR = {"sgd": 1e-4, "adam": 1e-4, "adamw": 1e-4, "rmsprop": 1e-5}
 """Small enough that rounding is not amplified by the dynamics themselves over the steps compared."""
 
 
-def train(engine: str, job: CohortJob, images: ImageSet) -> list[Block]:
-    return [progress.block for progress in load_engine(engine).train(job, images) if progress.block is not None]
+def train(engine: str, job: CohortJob, images: ImageSet, start: Snapshot | None = None) -> list[Block]:
+    trained = load_engine(engine).train(job, images, start)
+    return [progress.block for progress in trained if progress.block is not None]
+
+
+def snapshots(engine: str, job: CohortJob, images: ImageSet) -> list[Snapshot]:
+    """What an engine offers at the end of every epoch."""
+    trained = load_engine(engine).train(job, images)
+    return [progress.snapshot() for progress in trained if progress.snapshot is not None]
+
+
+def assert_going_on_changes_nothing(engine: str, job: CohortJob, images: ImageSet) -> None:
+    """Every block after a snapshot, of weights and metrics, has the bits of the training that was never left."""
+    undisturbed, taken = train(engine, job, images), snapshots(engine, job, images)
+    assert [snapshot.epoch for snapshot in taken] == list(range(1, job.checkpoints[-1] + 1))
+    for snapshot in taken:
+        left = train(engine, job, images, snapshot)
+        expected = [block for block in undisturbed if block.epoch > snapshot.epoch]
+        assert [block.epoch for block in left] == [block.epoch for block in expected]
+        for ours, theirs in zip(left, expected, strict=True):
+            np.testing.assert_array_equal(ours.weights, theirs.weights)
+            for name, values in theirs.metrics.items():
+                np.testing.assert_array_equal(ours.metrics[name], values, err_msg=name)
 
 
 def relative_difference(ours: np.ndarray, theirs: np.ndarray) -> float:
@@ -112,6 +133,16 @@ class EngineContract:
         assert np.isnan(blocks[0].metrics["running_train_loss"][0])
         assert np.isfinite(blocks[1].metrics["running_train_loss"][0])
         assert blocks[1].metrics["running_train_loss"][0] > blocks[1].metrics["train_loss"][0]
+
+    @pytest.mark.parametrize("optimizer", OPTIMIZER_NAMES)
+    def test_going_on_from_a_snapshot_is_the_training_that_was_never_left(self, optimizer: str) -> None:
+        """A member that diverges and one that does from the start among them; the job is left as it was."""
+        images = simulated_images(train=25)
+        calm = [hyperparameters(optimizer=optimizer, dropout=rate, weight_decay=1e-3) for rate in (0.0, 0.3)]
+        wild = [hyperparameters(optimizer=optimizer, lr=1e38 if optimizer == "sgd" else 1e30, momentum=0.0), calm[0]]
+        job = cohort_job(images, [*calm, *wild], epochs=3, precision="float32")
+        job.initial[3, 0] = np.nan
+        assert_going_on_changes_nothing(self.engine_name, replace(job, checkpoints=(0, 2, 3)), images)
 
 
 class EngineConformance(EngineContract):

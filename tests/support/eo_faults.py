@@ -12,7 +12,7 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 
 from geozoo.eo.check import Finding, check_collection
-from tests.support.eo_real import NAMES, copy_collection
+from tests.support.eo_real import NAMES, copy_collection, find_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -303,15 +303,16 @@ FAULTS: dict[str, Fault] = {
 
 @dataclass(frozen=True)
 class Injected:
-    """A damaged collection and what must be found in it."""
+    """A damaged collection below ``folder`` and what must be found in it."""
 
     fault: str
-    collection: Collection
+    name: str
+    folder: Path
     expected: list[Expected]
 
     def missed(self) -> list[Expected]:
-        """What the certain checks do not find with kind, file and band."""
-        said = check_collection(self.collection, statistical=False)
+        """What a reader and the certain checks after it do not find with kind, file and band."""
+        said = check_collection(find_copy(self.name, self.folder), statistical=False)
         found = [word for word in said if isinstance(word, Finding)]
         return [expected for expected in self.expected if not any(_matches(expected, word) for word in found)]
 
@@ -325,7 +326,7 @@ def inject(fault: str, seed: int, folder: Path) -> Injected:
         targets = [target for target in targets_of(collection) if fits(target, collection)]
         if targets:
             target = targets[draw.integers(len(targets))]
-            return Injected(fault, collection, damage(draw, target, collection))
+            return Injected(fault, str(name), folder, damage(draw, target, collection))
     raise AssertionError(f"no collection can carry {fault}")
 
 

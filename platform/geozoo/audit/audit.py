@@ -14,9 +14,10 @@ from geozoo.datasets import load_image_set
 from geozoo.errors import InputError, ZooMismatchError
 from geozoo.nets import build_network, derive_layout
 from geozoo.populate import members_job
-from geozoo.population import find_engine, load_engine
+from geozoo.population import Block, find_engine, load_engine
 from geozoo.recipe import hyperparameters_of, member_id, parse_recipe
 from geozoo.store import Merged
+from geozoo.store.best import BestSoFar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from geozoo.audit.outcome import MemberOutcome
     from geozoo.datasets import ImageSet
-    from geozoo.population import Block, CohortJob
+    from geozoo.population import CohortJob
     from geozoo.recipe import Recipe
     from geozoo.store import Zoo
 
@@ -163,9 +164,10 @@ def _cohort_audit(zoo: Zoo, cohort: str, members: list[str], checkpoints: tuple[
     plan, header = zoo.plan_of(cohort), zoo.header_of(cohort)
     engine = header.engine
     chosen = np.flatnonzero(plan["member"].isin(members))
-    others = tuple(other_conditions(zoo.commits()[cohort].how, engine))
+    others = tuple(other_conditions(zoo.how()[cohort], engine))
     whole = not others and not find_engine(engine).apart(_module(zoo))
-    job = replace(members_job(header, plan if whole else plan.iloc[chosen]), checkpoints=checkpoints)
+    job = members_job(header, plan if whole else plan.iloc[chosen])
+    job = replace(job, checkpoints=tuple(epoch for epoch in job.checkpoints if epoch <= checkpoints[-1]))
     return CohortAudit(
         cohort=cohort,
         engine=engine,
@@ -205,30 +207,49 @@ def _audit_cohort(audit: Audit, cohort: CohortAudit, on_samples: Callable[[int],
 def stored_and_retrained(audit: Audit, cohort: CohortAudit) -> Iterator[tuple[int, list[Checkpoint]]]:
     """Train what an audit needs of one cohort.
 
-    Gives the image presentations since the last time and, at every checkpoint, the audited members in order.
+    Gives the image presentations since the last time and, at every checkpoint, the audited members in order. Where the
+    zoo keeps the best epochs, so does this: its one checkpoint comes last, after every epoch without weights.
     """
-    table = audit.zoo.read_metrics(members=list(cohort.members)).to_dict("records")
-    metrics = {(row["member"], row["epoch"]): row for row in table}
+    zoo, members = audit.zoo, list(cohort.members)
+    header = zoo.header_of(cohort.cohort)
+    metrics, history = _by_member(zoo.read_metrics(members=members)), _by_member(zoo.read_history(members=members))
+    best = BestSoFar(len(cohort.job.seeds), header.num_parameters, header.dtype) if header.keeps_best else None
     for progress in load_engine(cohort.engine, audit.threads).train(cohort.job, audit.images):
+        yield progress.samples, []
         block = progress.block
-        yield progress.samples, [] if block is None else list(_checkpoints(audit.zoo, cohort, block, metrics))
+        if block is not None and best is not None:
+            with np.errstate(over="ignore"):
+                columns = best.take(block.epoch, block.weights, block.metrics)
+            weightless = Block(block.epoch, block.weights[:, :0], columns)
+            yield 0, list(_checkpoints(cohort, weightless, block.weights[: len(members), :0], history, header.dtype))
+            block = Block(block.epoch, best.weights, best.metrics)
+        if block is not None and block.epoch in zoo.checkpoints:
+            stored = zoo.states(members, block.epoch)
+            yield 0, list(_checkpoints(cohort, block, stored, metrics, header.dtype))
+
+
+def _by_member(table: pd.DataFrame) -> dict[tuple[str, int], dict[Any, Any]]:
+    return {(row["member"], row["epoch"]): row for row in table.to_dict("records")}
 
 
 def _checkpoints(
-    zoo: Zoo, audit: CohortAudit, block: Block, metrics: Mapping[tuple[str, int], Mapping[Any, Any]]
+    cohort: CohortAudit,
+    block: Block,
+    stored: NDArray[Any],
+    metrics: Mapping[tuple[str, int], Mapping[Any, Any]],
+    dtype: str,
 ) -> Iterator[Checkpoint]:
-    """The audited members at one checkpoint, in order."""
-    stored = zoo.states(list(audit.members), block.epoch).astype(zoo.header.dtype)
+    """The audited members at one checkpoint, in order, all weights in the stored type."""
     with np.errstate(over="ignore"):  # as the zoo stores it: a weight that float16 cannot hold is infinite
-        weights = block.weights.astype(zoo.header.dtype)
-    for place, row in enumerate(audit.rows):
+        weights, stored = block.weights.astype(dtype), stored.astype(dtype)
+    for place, row in enumerate(cohort.rows):
         yield Checkpoint(
             epoch=block.epoch,
             stored=stored[place],
-            stored_metrics=metrics[audit.members[place], block.epoch],
+            stored_metrics=metrics[cohort.members[place], block.epoch],
             retrained=weights[row],
             metrics={name: values[row] for name, values in block.metrics.items()},
-            twins=weights[len(audit.rows) + place :: len(audit.rows)] if audit.others else weights[:0],
+            twins=weights[len(cohort.rows) + place :: len(cohort.rows)] if cohort.others else weights[:0],
         )
 
 

@@ -47,7 +47,7 @@ COARSE = ("bfloat16", "tf32")
 class Checkpoint:
     """A member at one checkpoint: weights ``[params]`` as stored and as retrained, in the stored type, and metrics.
 
-    ``twins`` ``[TWINS, params]`` are empty where bits are compared.
+    ``twins`` ``[TWINS, params]`` are empty where bits are compared. An epoch that has metrics only has no ``params``.
     """
 
     epoch: int
@@ -120,6 +120,8 @@ class Comparison:
     def _tolerance(self, checkpoint: Checkpoint) -> str:
         """What is beyond the tolerance, or nothing."""
         stored, retrained = checkpoint.stored, checkpoint.retrained
+        if not stored.size:
+            return ""
         finite = bool(np.isfinite(stored).all())
         others = np.isfinite(np.stack([retrained, *checkpoint.twins])).all(axis=1)
         if stored.dtype == np.float32 and finite != bool(checkpoint.stored_metrics["finite"]):

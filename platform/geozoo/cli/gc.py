@@ -25,7 +25,8 @@ def gc(
 
       geozoo gc s3://bucket/mnist --force
 
-    While a run writes to the zoo nothing is removed; --force is for a run that is known to be dead.
+    While a run writes to the zoo nothing is removed; --force is for a run that is known to be dead. What a cohort that
+    is not committed goes on from is kept.
     """
     from geozoo.store import collect_garbage
 
@@ -40,5 +41,7 @@ def gc(
     ):
         for name in names:
             typer.echo(f"{kind}: {name}")
+    for folder in garbage.kept:
+        typer.echo(f"kept to go on from: {folder}")
     done = "would be removed" if dry_run else "removed"
     typer.echo(f"{garbage.objects} objects of {garbage.size / 1e6:.1f} MB {done}")

@@ -84,7 +84,7 @@ def _import(
     from pathlib import Path
 
     from geozoo.cli.steps import step_progress
-    from geozoo.errors import InputError
+    from geozoo.errors import InputError, InterruptedRunError
     from geozoo.interchange.check import check_members
     from geozoo.interchange.importing import import_zoo, zoo_name
     from geozoo.store import open_location, refuse_unsafe_endpoint
@@ -97,17 +97,15 @@ def _import(
     options, images = _images(source, images_name, images_path)
     location = open_location(to)
     refuse_unsafe_endpoint(location)
-    with step_progress() as on_step:
-        done = import_zoo(
-            source,
-            location.url,
-            name=name or zoo_name(source.name),
-            keep=keep,  # type: ignore[arg-type]
-            images=images,
-            options=options,
-            on_step=on_step,
-        )
-        checked = check_members(done.zoo, source, images, check, on_step) if check else []
+    chosen = {"name": name or zoo_name(source.name), "keep": keep, "images": images, "options": options}
+    try:
+        with step_progress() as on_step:
+            done = import_zoo(source, location.url, **chosen, on_step=on_step)  # type: ignore[arg-type]
+            checked = check_members(done.zoo, source, images, check, on_step) if check else []
+    except KeyboardInterrupt:
+        raise InterruptedRunError(
+            f"interrupted; what is committed stands: run the same command again to finish {location.url}."
+        ) from None
     _print(done, checked, json)
     if any(not one.agrees for one in checked):
         raise typer.Exit(1)

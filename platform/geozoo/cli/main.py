@@ -22,6 +22,7 @@ from geozoo.cli.landscape import landscape
 from geozoo.cli.merge import merge
 from geozoo.cli.populate import populate
 from geozoo.cli.probe import probe
+from geozoo.cli.publish import publish
 from geozoo.cli.show import show
 from geozoo.cli.sweep import sweep
 from geozoo.cli.train import train
@@ -42,7 +43,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (populate, show, probe, card, landscape, train, tune, sweep, evaluate, verify, audit, merge, diff, gc):
+for command in (
+    *(populate, show, probe, card, landscape, train, tune, sweep, evaluate),
+    *(verify, audit, merge, diff, publish, gc),
+):
     app.command()(command)
 app.add_typer(eo)
 app.add_typer(export)

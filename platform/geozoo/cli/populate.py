@@ -86,6 +86,7 @@ def _describe(zoo: Zoo, reason: str) -> None:
     from geozoo.cli.progress import console
     from geozoo.populate import pending_cohorts
     from geozoo.population import ENGINES
+    from geozoo.store import resumable_cohorts
 
     header, members = zoo.header, zoo.members
     pending = len(pending_cohorts(zoo))
@@ -95,6 +96,8 @@ def _describe(zoo: Zoo, reason: str) -> None:
         f"{members['cohort'].nunique()} cohorts, {len(header.checkpoints)} checkpoints each; "
         f"{pending or 'no'} cohorts to train."
     )
+    if going_on := resumable_cohorts(zoo.location):
+        say(f"resume points: {', '.join(f'{one} after epoch {epoch}' for one, epoch in going_on.items())}.")
     if pending:
         say(f"engine {header.engine} ({reason}): {ENGINES[header.engine].summary}.")
 
@@ -122,9 +125,10 @@ def _run(zoo: Zoo, images: ImageSet, *, local: bool, address: str | None) -> dic
 
 
 def _train_here(zoo: Zoo, images: ImageSet, on_work: Callable[[Work], None], address: str | None) -> dict[str, str]:
+    from geozoo.cli.progress import console
     from geozoo.populate import populate_here
 
-    return populate_here(zoo, images, on_work)
+    return populate_here(zoo, images, on_work, on_note=console().print)
 
 
 def _train_on_ray(zoo: Zoo, images: ImageSet, on_work: Callable[[Work], None], address: str | None) -> dict[str, str]:

@@ -53,21 +53,27 @@ def _print(summary: ZooSummary) -> None:
 
 
 def _lines(summary: ZooSummary) -> Iterator[tuple[str, str]]:
-    from geozoo.report.words import describe_bytes, describe_checkpoints, describe_seconds
+    from geozoo.report.words import describe_bytes, describe_checkpoints, describe_last, describe_seconds
 
     yield "zoo", f"{summary.name} at {summary.url}"
+    if summary.title:
+        yield "title", summary.title
+    if summary.provenance:
+        yield "provenance", summary.provenance
+    if summary.origin:
+        yield "imported from", summary.origin
     yield "images", f"{summary.dataset}, {summary.classes} classes"
     yield "network", f"{summary.network}, {summary.parameters:,} parameters"
     yield "engine", f"{summary.engine}, {summary.precision}; weights stored as {summary.dtype}"
     yield "members", f"{summary.committed_members:,} of {summary.members:,} committed"
     yield "states", f"{summary.states:,} in {describe_bytes(summary.stored_bytes)}"
-    yield "checkpoints", describe_checkpoints(summary.checkpoints)
+    yield "checkpoints", describe_checkpoints(summary.checkpoints, best=summary.keeps_best)
     yield from summary.hyperparameters.items()
     if summary.constants:
         yield "the same for all", "; ".join(f"{name} {value}" for name, value in summary.constants.items())
     if summary.final_accuracy:
         quantiles = ", ".join(f"{name} {value:.1%}" for name, value in summary.final_accuracy.items())
-        yield f"test accuracy at epoch {summary.checkpoints[-1]}", quantiles
+        yield f"test accuracy at {describe_last(summary.checkpoints, best=summary.keeps_best)}", quantiles
     yield "diverged", f"{summary.diverged:,} members"
     if summary.how.cpus:
         yield "trained on", "; ".join(summary.how.cpus)
@@ -81,4 +87,5 @@ def _lines(summary: ZooSummary) -> Iterator[tuple[str, str]]:
 def _pending(summary: ZooSummary) -> str:
     cohorts = summary.uncommitted_cohorts
     shown = ", ".join(cohorts[:8]) + (", ..." if len(cohorts) > 8 else "")
-    return f"{len(cohorts)} of {summary.cohorts} cohorts ({shown}): run geozoo populate again to finish them"
+    command = "import" if summary.origin else "populate"
+    return f"{len(cohorts)} of {summary.cohorts} cohorts ({shown}): run geozoo {command} again to finish them"

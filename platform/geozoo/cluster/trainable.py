@@ -9,7 +9,7 @@ import numpy as np
 from ray import tune
 
 from geozoo.cluster.gauges import CohortGauges
-from geozoo.populate import Work, is_committed, train_cohort
+from geozoo.populate import Work, is_committed, train_cohort, work_done
 from geozoo.store import open_zoo
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class CohortTrainable(tune.Trainable):
         before, deadline = self.work, time.monotonic() + STEP_SECONDS
         done = True
         for progress in self.progress:
-            self.work += Work(states=self.members if progress.block else 0, samples=progress.samples)
+            self.work += work_done(self.zoo, self.members, progress)
             if progress.block is not None:
                 self.means = cohort_means(progress.block)
             if time.monotonic() > deadline:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from geozoo.datasets.images import ImageSplit
+from geozoo.datasets.prepare import prepare
 from geozoo.datasets.record import Decoded, ImageSetRecord
-from geozoo.datasets.resize import resize
+
+if TYPE_CHECKING:
+    from geozoo.datasets.prepare import Preparation
 
 
-def read_digits(record: ImageSetRecord, path: str | None, size: int | None) -> Decoded:
+def read_digits(record: ImageSetRecord, path: str | None, how: Preparation) -> Decoded:
     """Decode the 1,797 digits (test part of the UCI set "Optical Recognition of Handwritten Digits").
 
-    Pixels count 0 to 16 ink dots; they are scaled to 0..255, rounded half to even, then resized.
+    Pixels count 0 to 16 ink dots; they are scaled to 0..255, rounded half to even, then prepared.
     """
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     pixels = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
-    pixels = resize(pixels, size or pixels.shape[1])
-    return Decoded(classes=record.classes or (), pool=ImageSplit(pixels[:, None], bunch.target))
+    return Decoded(classes=record.classes or (), pool=ImageSplit(prepare(pixels[:, None], how), bunch.target))
 
 
 DIGITS = ImageSetRecord(

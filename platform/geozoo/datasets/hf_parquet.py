@@ -1,14 +1,15 @@
-"""Image sets in the Parquet layout of the Hugging Face Hub: EuroSAT, and any other.
+"""Image sets in the Parquet layout of the Hugging Face Hub: EuroSAT, the published splits of others, and any other.
 
-A row is ``image`` (a struct with the encoded file in ``bytes``) and ``label`` (an integer). The class names lie in the
-schema metadata under ``huggingface`` as JSON: ``info.features.label.names``.
+A row is ``image`` (a struct with the encoded file in ``bytes``) and ``label`` (an integer); some sets call them ``img``
+and ``fine_label``. The class names lie in the schema metadata under ``huggingface`` as JSON:
+``info.features.label.names``.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,26 +25,60 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from geozoo.datasets.prepare import Preparation
 
-def read_parquet_set(record: ImageSetRecord, path: str | None, size: int | None) -> Decoded:
+IMAGE_COLUMNS = ("image", "img")
+LABEL_COLUMNS = ("label", "fine_label")
+
+
+def read_parquet_set(record: ImageSetRecord, path: str | None, how: Preparation) -> Decoded:
     """Decode all rows of one file, or of all ``*.parquet`` files of a folder (or its folder ``data``) in name order.
 
     Train and test files are pooled: the split is by seed. Without class names in the file, the classes are the sorted
     label values.
     """
+    classes, pool = _read_files(record, _find_files(record, path), how)
+    return Decoded(classes=classes, pool=pool)
+
+
+def read_parquet_parts(record: ImageSetRecord, folder: Path, how: Preparation) -> Decoded | None:
+    """Decode ``train*.parquet`` as the images to split, ``test*.parquet`` (or else ``val*.parquet``) as the test split.
+
+    They lie in ``folder`` or in one folder below it, as ``data``, ``plain_text`` or ``cropped_digits``; the first in
+    alphabetical order is taken.
+    """
+    train = sorted(folder.glob("train*.parquet")) or sorted(folder.glob("*/train*.parquet"))
+    if not train:
+        return None
+    place = train[0].parent
+    test = sorted(place.glob("test*.parquet")) or sorted(place.glob("val*.parquet"))
+    if not test:
+        raise not_found(record, "test*.parquet", [place])
+    (classes, pool), (test_classes, brought) = (
+        _read_files(record, files, how) for files in ([file for file in train if file.parent == place], test)
+    )
+    if test_classes != classes or len(classes) != record.num_classes:
+        raise DataCorruptError(
+            f"{place} has {len(classes)} classes to train on and {len(test_classes)} to test, not the same "
+            f"{record.num_classes} of {record.name!r}"
+        )
+    return Decoded(classes=classes, pool=pool, test=brought)
+
+
+def _read_files(record: ImageSetRecord, files: list[Path], how: Preparation) -> tuple[tuple[str, ...], ImageSplit]:
     encoded: list[EncodedImage] = []
     labels: list[NDArray[np.int64]] = []
     named: dict[tuple[str, ...] | None, Path] = {}
-    for file in _find_files(record, path):
+    for file in files:
         table = _read_table(file)
         names = _class_names(file, table.schema.metadata or {})
         named.setdefault(names, file)
         labels.append(_read_labels(file, table, names or record.classes))
         encoded.extend(_read_encoded(file, table))
     if not encoded:
-        raise DataCorruptError(f"{next(iter(named.values()))} has no rows")
+        raise DataCorruptError(f"{files[0]} has no rows")
     classes, values = _settle_classes(record, named, np.concatenate(labels))
-    return Decoded(classes=classes, pool=ImageSplit(decode_images(encoded, size, record.channels), values))
+    return classes, ImageSplit(decode_images(encoded, how, record.channels), values)
 
 
 def _find_files(record: ImageSetRecord, path: str | None) -> list[Path]:
@@ -59,23 +94,27 @@ def _read_table(file: Path) -> pa.Table:
     import pyarrow.parquet as pq
 
     try:
-        _check_columns(file, pq.read_schema(file))
-        return pq.read_table(file, columns=["image", "label"], partitioning=None, page_checksum_verification=True)
+        columns = _find_columns(file, pq.read_schema(file))
+        table = pq.read_table(file, columns=columns, partitioning=None, page_checksum_verification=True)
+        return table.rename_columns(["image", "label"]).replace_schema_metadata(table.schema.metadata)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise DataCorruptError(f"{file} cannot be read as Parquet: {reason}") from error
 
 
-def _check_columns(file: Path, schema: pa.Schema) -> None:
+def _find_columns(file: Path, schema: pa.Schema) -> list[str]:
+    """The columns of images and of labels, which must have their types."""
     import pyarrow as pa
 
-    for column in ("image", "label"):
-        if column not in schema.names:
-            raise DataCorruptError(f"{file} has the columns {schema.names}, not 'image' and 'label'")
-    image, label = schema.field("image").type, schema.field("label").type
+    known = (IMAGE_COLUMNS, LABEL_COLUMNS)
+    columns = [name for names in known for name in names if name in schema.names]
+    if len(columns) != 2:
+        raise DataCorruptError(f"{file} has the columns {schema.names}, not 'image' and 'label'")
+    image, label = (schema.field(column).type for column in columns)
     parts = {field.name: field.type for field in image} if pa.types.is_struct(image) else {}
     if parts.get("bytes") not in (pa.binary(), pa.large_binary()) or not pa.types.is_integer(label):
         raise DataCorruptError(f"{file} has image as {image} and label as {label}, not struct<bytes, path> and int")
+    return columns
 
 
 def _read_labels(file: Path, table: pa.Table, classes: tuple[str, ...] | None) -> NDArray[np.int64]:
@@ -104,7 +143,8 @@ def _read_encoded(file: Path, table: pa.Table) -> list[EncodedImage]:
 def _class_names(file: Path, metadata: dict[bytes, bytes]) -> tuple[str, ...] | None:
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-        names = features.get("label", {}).get("names")
+        label: Any = next((features[name] for name in LABEL_COLUMNS if name in features), {})
+        names = label.get("names")
     except (ValueError, AttributeError) as error:
         raise DataCorruptError(f"{file} has unreadable Hugging Face metadata: {error}") from error
     return tuple(map(str, names)) if isinstance(names, list) else None

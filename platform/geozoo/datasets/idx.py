@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from geozoo.datasets.hf_parquet import read_parquet_parts
 from geozoo.datasets.images import ImageSplit
-from geozoo.datasets.locate import candidate_paths, not_found
+from geozoo.datasets.layouts import all_or_none, read_first
+from geozoo.datasets.prepare import prepare
 from geozoo.datasets.record import Decoded, ImageSetRecord
-from geozoo.datasets.resize import resize
 from geozoo.errors import DataCorruptError
 
 if TYPE_CHECKING:
@@ -25,16 +26,21 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from geozoo.datasets.prepare import Preparation
+
 _UNSIGNED_BYTE = 8
+FILES = tuple(f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1"))
 
 
-def read_idx_set(record: ImageSetRecord, path: str | None, size: int | None) -> Decoded:
+def read_idx_files(record: ImageSetRecord, folder: Path, how: Preparation) -> Decoded | None:
     """Decode the four files ``{train,t10k}-{images-idx3,labels-idx1}-ubyte``; the ``t10k`` pair is the test split.
 
     Each file may end in ``.gz``.
     """
-    folders = candidate_paths(record, path)
-    pool, test = (_read_pair(record, folders, prefix, size) for prefix in ("train", "t10k"))
+    files = all_or_none(record, folder, FILES, suffixes=("", ".gz"))
+    if files is None:
+        return None
+    pool, test = (_read_pair(record, images, labels, how) for images, labels in (files[:2], files[2:]))
     return Decoded(classes=record.classes or (), pool=pool, test=test)
 
 
@@ -61,9 +67,7 @@ def read_idx(path: Path, ndim: int) -> NDArray[np.uint8]:
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
-def _read_pair(record: ImageSetRecord, folders: list[Path], prefix: str, size: int | None) -> ImageSplit:
-    image_file = _find_file(record, folders, f"{prefix}-images-idx3-ubyte")
-    label_file = _find_file(record, folders, f"{prefix}-labels-idx1-ubyte")
+def _read_pair(record: ImageSetRecord, image_file: Path, label_file: Path, how: Preparation) -> ImageSplit:
     images, labels = read_idx(image_file, ndim=3), read_idx(label_file, ndim=1)
     if images.shape[1] != images.shape[2]:
         raise DataCorruptError(
@@ -75,15 +79,7 @@ def _read_pair(record: ImageSetRecord, folders: list[Path], prefix: str, size: i
     if labels.max() >= num_classes:
         row = int(np.argmax(labels >= num_classes))
         raise DataCorruptError(f"{label_file} has label {labels[row]} at row {row}, beyond the {num_classes} classes")
-    return ImageSplit(resize(images, size or images.shape[1])[:, None], labels.astype(np.int64))
-
-
-def _find_file(record: ImageSetRecord, folders: list[Path], name: str) -> Path:
-    candidates = [folder / (name + suffix) for folder in folders for suffix in ("", ".gz")]
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
-    raise not_found(record, f"{name} or {name}.gz", folders)
+    return ImageSplit(prepare(images[:, None], how), labels.astype(np.int64))
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -94,9 +90,11 @@ def _read_bytes(path: Path) -> bytes:
         raise DataCorruptError(f"{path} cannot be read: {error}") from error
 
 
+IDX_OR_PARQUET = f"{', '.join(FILES)} (each may end in .gz), or train and test as .parquet,"
+
 MNIST = ImageSetRecord(
     name="mnist",
-    read=read_idx_set,
+    read=read_first(IDX_OR_PARQUET, read_idx_files, read_parquet_parts),
     classes=tuple("0123456789"),
     channels=1,
     size=28,
@@ -106,4 +104,18 @@ MNIST = ImageSetRecord(
     test=0,
     folders=("mnist", "MNIST/raw"),  # the second is where torchvision puts it
     obtain="the four files of MNIST, for example from https://ossci-datasets.s3.amazonaws.com/mnist/",
+)
+
+FMNIST = ImageSetRecord(
+    name="fmnist",
+    read=read_first(IDX_OR_PARQUET, read_idx_files, read_parquet_parts),
+    classes=("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    channels=1,
+    size=28,
+    mean=(0.5,),
+    std=(0.5,),
+    validation=1 / 6,  # of 60,000: 50,000 train, 10,000 validation
+    test=0,
+    folders=("fmnist", "fashion_mnist", "FashionMNIST/raw"),  # the last is where torchvision puts it
+    obtain="the four files of Fashion-MNIST, for example from https://github.com/zalandoresearch/fashion-mnist",
 )

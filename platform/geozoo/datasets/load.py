@@ -29,13 +29,13 @@ def load_image_set(options: DatasetOptions) -> ImageSet:
         RecipeError: a limit exceeds its split.
     """
     record = find_record(options.name)
-    decoded = record.read(record, options.path, options.size)
+    decoded = record.read(record, options.path, options.preparation)
     splits = {
         name: source.take(_limit(rows, name, getattr(options.limits, name)))
-        for name, (source, rows) in _assign_rows(record, decoded, options.split_seed).items()
+        for name, (source, rows) in _assign_rows(record, decoded, options).items()
     }
     channels = decoded.pool.images.shape[1]
-    mean, std = (values * channels if len(values) == 1 else values for values in (record.mean, record.std))
+    mean, std = (_per_channel(values, channels) for values in (options.mean or record.mean, options.std or record.std))
     return ImageSet(
         name=record.name,
         classes=decoded.classes,
@@ -46,9 +46,20 @@ def load_image_set(options: DatasetOptions) -> ImageSet:
     )
 
 
-def _assign_rows(record: ImageSetRecord, decoded: Decoded, seed: int) -> dict[str, tuple[ImageSplit, NDArray[np.intp]]]:
-    pool = decoded.pool
-    train, validation, test = split_rows(len(pool), record.validation, record.test, seed)
+def _per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    if len(values) not in (1, channels):
+        raise RecipeError(
+            f"normalisation has {len(values)} values but images have {channels} channels: give dataset.mean and "
+            "dataset.std, one value for each or one for all"
+        )
+    return values * channels if len(values) == 1 else values
+
+
+def _assign_rows(
+    record: ImageSetRecord, decoded: Decoded, options: DatasetOptions
+) -> dict[str, tuple[ImageSplit, NDArray[np.intp]]]:
+    pool, seed = decoded.pool, options.split_seed
+    train, validation, test = split_rows(len(pool), options.validation or record.validation, record.test, seed)
     parts = {"train": (pool, train), "validation": (pool, validation), "test": (pool, test)}
     for name, brought in (("validation", decoded.validation), ("test", decoded.test)):
         if brought is not None:

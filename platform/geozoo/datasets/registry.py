@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from geozoo.datasets.cifar import CIFAR10, CIFAR100
 from geozoo.datasets.digits import DIGITS
 from geozoo.datasets.hf_parquet import EUROSAT, IMAGE_PARQUET
-from geozoo.datasets.idx import MNIST
+from geozoo.datasets.idx import FMNIST, MNIST
+from geozoo.datasets.stl10 import STL10
+from geozoo.datasets.svhn import SVHN
 from geozoo.datasets.tetris import TETRIS
+from geozoo.datasets.tiny_imagenet import TINY_IMAGENET
+from geozoo.datasets.usps import USPS
 from geozoo.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -24,7 +29,10 @@ def index_records(*records: ImageSetRecord) -> dict[str, ImageSetRecord]:
     return index
 
 
-IMAGE_SETS = index_records(DIGITS, MNIST, EUROSAT, TETRIS, IMAGE_PARQUET)
+IMAGE_SETS = index_records(
+    *(DIGITS, MNIST, FMNIST, USPS, SVHN, CIFAR10, CIFAR100, STL10, TINY_IMAGENET, EUROSAT, TETRIS),
+    IMAGE_PARQUET,
+)
 
 
 def find_record(name: str) -> ImageSetRecord:

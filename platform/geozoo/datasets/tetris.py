@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geozoo.datasets.images import ImageSplit
+from geozoo.datasets.prepare import prepare
 from geozoo.datasets.record import Decoded, ImageSetRecord
-from geozoo.datasets.resize import resize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from geozoo.datasets.prepare import Preparation
 
 SIDE = 4
 PIECES = {"I": ("####",), "L": ("###", "#  "), "S": (" ##", "## "), "T": ("###", " # ")}
@@ -47,7 +49,7 @@ def _moves(shape: NDArray[np.bool_]) -> Iterator[NDArray[np.bool_]]:
             yield image
 
 
-def read_tetris(record: ImageSetRecord, path: str | None, size: int | None) -> Decoded:
+def read_tetris(record: ImageSetRecord, path: str | None, how: Preparation) -> Decoded:
     """Draw the images: every placement of every piece, with ten noise draws to train on and two more for each test.
 
     A pixel is 0.9 where the piece lies and 0.1 elsewhere, plus normal noise of standard deviation 0.1, cut to [0, 1]
@@ -62,8 +64,8 @@ def read_tetris(record: ImageSetRecord, path: str | None, size: int | None) -> D
 
     def draw(draws: int) -> ImageSplit:
         pixels = shown + NOISE * noise.standard_normal((draws, *shown.shape))
-        images = np.rint(255 * pixels.clip(0, 1)).astype(np.uint8).reshape(-1, SIDE, SIDE)
-        return ImageSplit(resize(images, size or SIDE)[:, None], np.tile(labels, draws))
+        images = np.rint(255 * pixels.clip(0, 1)).astype(np.uint8).reshape(-1, 1, SIDE, SIDE)
+        return ImageSplit(prepare(images, how), np.tile(labels, draws))
 
     return Decoded(
         classes=record.classes or (), pool=draw(TRAIN_DRAWS), validation=draw(VALIDATION_DRAWS), test=draw(TEST_DRAWS)

@@ -12,7 +12,7 @@ from geozoo.errors import InputError, ZooMismatchError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from geozoo.datasets import ImageSet
+    from geozoo.datasets import DatasetOptions, ImageSet
     from geozoo.store import Zoo
 
 MAX_QUERIES = 10_000
@@ -25,18 +25,29 @@ def images_of(zoo: Zoo) -> ImageSet:
     Raises:
         ZooMismatchError: the images found here are not those.
         DataNotFoundError: there are none.
+        InputError: the zoo was imported and nothing tells its images.
     """
     from geozoo.datasets import load_image_set
-    from geozoo.recipe.load import parse_recipe
 
-    recipe = zoo.header_of(zoo.members["cohort"].iloc[0]).recipe
-    images = load_image_set(parse_recipe(recipe, f"the recipe of the zoo at {zoo.url}").dataset)
+    images = load_image_set(_dataset_of(zoo))
     if images.fingerprint != zoo.header.dataset["fingerprint"]:
         raise ZooMismatchError(
             f"the images of {images.name!r} found here are not those of the zoo at {zoo.url} (their fingerprints "
             "differ): provide the files it was populated with."
         )
     return images
+
+
+def _dataset_of(zoo: Zoo) -> DatasetOptions:
+    from geozoo.datasets import DatasetOptions
+    from geozoo.recipe.load import parse_document, parse_recipe
+
+    source = f"the recipe of the zoo at {zoo.url}"
+    if zoo.header.origin is None:
+        return parse_recipe(zoo.header.recipe, source).dataset
+    if "dataset" not in zoo.header.recipe:
+        raise InputError(f"the zoo at {zoo.url} was imported without its images: import it again with --images NAME.")
+    return parse_document(zoo.header.recipe["dataset"], DatasetOptions, source)
 
 
 @dataclass(frozen=True)

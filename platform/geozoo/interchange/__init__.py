@@ -1,1 +1,1 @@
-"""Import, export and publishing of zoos."""
+"""Zoos and the world: import, export, publishing, merging, comparing."""

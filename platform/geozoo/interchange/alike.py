@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from geozoo.recipe.describe import shorten
+from geozoo.store.plans import plan_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,9 +28,10 @@ def shared_differences(one: Zoo, other: Zoo) -> Iterator[str]:
         "images (fingerprint)": [zoo.header.dataset["fingerprint"] for zoo in (one, other)],
         "checkpoints": [list(zoo.checkpoints) for zoo in (one, other)],
         "stored type": [zoo.header.dtype for zoo in (one, other)],
+        "best epochs kept": [zoo.header.keeps_best for zoo in (one, other)],
         "precision": [zoo.header.precision for zoo in (one, other)],
         "network": [zoo.header.recipe.get("network") for zoo in (one, other)],
-        "columns of members": [[name for name in zoo.members.columns if name != "zoo"] for zoo in (one, other)],
+        "columns of members": [plan_columns(zoo.members) for zoo in (one, other)],
     }
     metrics = [metric_names(zoo) for zoo in (one, other)]
     if all(metrics):

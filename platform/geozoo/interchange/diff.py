@@ -136,7 +136,11 @@ def diff_zoos(one: Zoo, other: Zoo, progress: Callable[[str, int, int], None] = 
 
 def _digests(zoo: Zoo) -> dict[str, str]:
     """Digests by committed member, in the order of the members."""
-    found = {member: digest for commit in zoo.commits().values() for member, digest in commit.digests.items()}
+    found = (
+        zoo.digests()
+        if zoo.members["committed"].all()
+        else {member: digest for commit in zoo.commits().values() for member, digest in commit.digests.items()}
+    )
     return {member: found[member] for member in zoo.members["member"] if member in found}
 
 
@@ -190,7 +194,7 @@ def _weights_difference(one: Zoo, other: Zoo, member: str) -> tuple[float | None
 
 def _metric_difference(one: Zoo, other: Zoo, member: str) -> tuple[str | None, float]:
     """The metric that differs most over common checkpoints, and by how much."""
-    tables = [zoo.read_metrics(members=member).set_index("epoch").drop(columns="member") for zoo in (one, other)]
+    tables = [zoo.read_history(members=member).set_index("epoch").drop(columns="member") for zoo in (one, other)]
     epochs = tables[0].index.intersection(tables[1].index)
     gaps = {
         str(name): _largest_gap(*(table.loc[epochs, name].to_numpy(dtype=float) for table in tables))

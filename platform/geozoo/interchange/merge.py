@@ -104,6 +104,10 @@ def prepare_merge(urls: Sequence[str]) -> Merger:
         raise InputError(f"a merge takes two or more zoos and got {len(urls)}: name the others.")
     zoos = [open_zoo(url) for url in urls]
     for zoo in zoos:
+        if not zoo.plans:
+            raise InputError(
+                f"{zoo.url} is a published zoo, whose members are not stored by cohort: merge the zoo it was made from."
+            )
         if pending := int((~zoo.members["committed"]).sum()):
             raise InputError(
                 f"{pending} of {len(zoo.members)} members of {zoo.url} are planned and not committed: "

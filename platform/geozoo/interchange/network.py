@@ -76,10 +76,11 @@ def recognise(shapes: Shapes, *, by_names: bool = True) -> Network:
 
 
 def _channels_and_classes(shapes: Shapes) -> tuple[int, int]:
-    matrices = [shape for _, shape in shapes if len(shape) > 1]
-    if not matrices:
-        return 1, shapes[-1][1][0] if shapes[-1][1] else 1
-    return (matrices[0][1] if len(matrices[0]) == 4 else 1), matrices[-1][0]
+    """Inputs of the first convolution (else one channel), and outputs of the last dense layer."""
+    convolutions = [shape for _, shape in shapes if len(shape) == 4]
+    dense = [shape for _, shape in shapes if len(shape) == 2]
+    last = dense[-1] if dense else shapes[-1][1]
+    return (convolutions[0][1] if convolutions else 1), (last[0] if last else 1)
 
 
 def _sizes(name: str, shapes: Shapes) -> Sequence[int]:
@@ -95,6 +96,15 @@ def _layout_of(name: str, channels: int, size: int, classes: int) -> Layout | No
             return derive_layout(build_network(name, channels=channels, size=size, classes=classes, activation="relu"))
     except NetworkError:
         return None
+
+
+def recognise_as(name: str, size: int, shapes: Shapes) -> Network | None:
+    """The network of a name, for images of a size, if these are its tensors; None where they are not."""
+    channels, classes = _channels_and_classes(shapes)
+    layout = _layout_of(name, channels, size, classes)
+    return (
+        Network(layout, name, channels, size, classes) if layout is not None and _same_tensors(layout, shapes) else None
+    )
 
 
 def in_order(network: Network, shapes: Shapes) -> Shapes:

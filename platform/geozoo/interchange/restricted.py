@@ -37,8 +37,8 @@ class Inert:
 def load_tensors(path: Path, inert: Iterable[str] = (), *, mapped: bool = False) -> Any:
     """Load a file of ``torch.save``, zip or older, with torch's restricted unpickler, on the CPU.
 
-    Tensors, ordered dictionaries, paths, NumPy scalars and plain containers are read. Objects of the classes named in
-    ``inert`` (``module.Class``) become `Inert`; any other object makes the file unsafe.
+    Tensors, ordered dictionaries and plain containers are read; with ``inert`` also paths and NumPy scalars, and
+    objects of the classes named there (``module.Class``), which become `Inert`. Any other object makes it unsafe.
 
     Args:
         path: the file.
@@ -52,7 +52,8 @@ def load_tensors(path: Path, inert: Iterable[str] = (), *, mapped: bool = False)
     """
     import torch
 
-    allowed = [*_harmless(), *((Inert, name) for name in inert)]
+    named = [(Inert, name) for name in inert]
+    allowed = [*_harmless(), *named] if named else []  # torch looks through these at every object
     try:
         with torch.serialization.safe_globals(allowed):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and _is_zip(path))

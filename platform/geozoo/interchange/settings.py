@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SOURCE, KEYS, SPLIT = "source", "source_keys", "source_split"
 """Columns of an imported plan: the member's name in its source, the number of its spelling of keys, its split there."""
 
+_RESERVED = (*PLAN_COLUMNS, *OPENED_COLUMNS, SOURCE, KEYS, "split", "digest")
 _INT64 = 2**63
 _MISSING = object()
 
@@ -102,7 +103,7 @@ def plan_settings(settings: Mapping[str, Sequence[Any]], known: Mapping[str, str
     for name, values in settings.items():
         if name in names.values():
             continue
-        column = f"source.{name}" if name in (*PLAN_COLUMNS, *OPENED_COLUMNS, SOURCE, KEYS) else name
+        column = f"source.{name}" if name in _RESERVED else name
         if column != name:
             names[column] = name
         columns[column], is_json = _as_column(values)

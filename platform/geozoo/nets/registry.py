@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     DropoutFactory = Callable[[int], nn.Module]
 
 
+OWN = "own"
+"""The activation and the initialiser of a network that is taken as it is."""
+
+TIMM_PREFIX = "timm/"
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetworkShape:
     """What a builder needs to know: image ``channels`` and ``size``, number of ``classes``, ``activation`` by name."""
@@ -31,7 +37,9 @@ class NetworkRecord:
 
     ``build`` makes the module; its dropout layers come from the factory it is handed, numbered from 0 in forward order,
     so that an engine can put its own in. ``sizes`` lists the image sizes it is defined for (``None``: any from
-    ``min_size`` on), ``channels`` and ``classes`` likewise; ``bias`` is what every bias starts from.
+    ``min_size`` on), ``channels`` and ``classes`` likewise; ``bias`` is what every bias starts from. A network that is
+    taken ``as_it_is`` has activations, initial weights and biases of its own, which recipes call `OWN`, no dropout, and
+    members that train one by one.
     """
 
     name: str
@@ -42,6 +50,7 @@ class NetworkRecord:
     channels: tuple[int, ...] | None = None
     classes: tuple[int, ...] | None = None
     bias: float = 0.01
+    as_it_is: bool = False
 
     def check(self, shape: NetworkShape) -> None:
         """Raise `NetworkError` where the network is not defined for such images."""
@@ -79,8 +88,13 @@ def register_network(record: NetworkRecord) -> NetworkRecord:
 
 def find_network(name: str) -> NetworkRecord:
     """Return the record of a name, or raise `NetworkError` naming those there are."""
+    if name.startswith(TIMM_PREFIX):
+        from geozoo.nets.timm_models import timm_network
+
+        return timm_network(name)
     if name not in NETWORKS:
-        raise NetworkError(f"there is no network {name!r}: choose one of {', '.join(sorted(NETWORKS))}.")
+        known = ", ".join(sorted(NETWORKS))
+        raise NetworkError(f"there is no network {name!r}: choose one of {known}, or timm/<model>.")
     return NETWORKS[name]
 
 
@@ -99,11 +113,11 @@ def build_network(
     Its parameters hold torch's default initialisation; the zoos' own comes from `geozoo.nets.initialisers`.
 
     Args:
-        name: a name of `NETWORKS`.
+        name: a name of `NETWORKS`, or ``timm/<model>``.
         channels: image channels.
         size: image height and width in pixels.
         classes: number of logits.
-        activation: a name of `geozoo.nets.activations.ACTIVATIONS`.
+        activation: a name of `geozoo.nets.activations.ACTIVATIONS`, or `OWN` for a network taken as it is.
         dropout: probability of dropping a unit, for ``torch.nn.Dropout`` layers.
         make_dropout: called with 0, 1, ... in forward order to make other dropout layers instead.
 

@@ -10,6 +10,7 @@ from geozoo.population.engine import (
     Engine,
     EngineRecord,
     Progress,
+    Snapshot,
     find_engine,
     load_engine,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "EngineChoice",
     "EngineRecord",
     "Progress",
+    "Snapshot",
     "choose_engine",
     "find_engine",
     "load_engine",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from geozoo.errors import InputError
 
@@ -62,6 +62,10 @@ class CohortJob:
         """The batch size all members share."""
         return self.hyperparameters[0].batch_size
 
+    def epochs_after(self, start: Snapshot | None) -> range:
+        """The epochs to train, from the first or after a snapshot to the last checkpoint."""
+        return range(1 if start is None else start.epoch + 1, self.checkpoints[-1] + 1)
+
     def total_steps(self, images: ImageSet) -> int:
         """Batches of all epochs."""
         return self.epochs * -(-len(images.train) // self.batch_size)
@@ -84,11 +88,39 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Snapshot:
+    """All that training goes on from after an epoch: for each member, arrays by names of the engine's own.
+
+    What has the same names and shapes in another process of the same engine; nothing of it is part of a zoo.
+    """
+
+    epoch: int
+    members: tuple[dict[str, NDArray[Any]], ...]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays of all members by ``<position>.<name>``."""
+        return {f"{row}.{name}": array for row, state in enumerate(self.members) for name, array in state.items()}
+
+    @classmethod
+    def of(cls, epoch: int, members: int, arrays: dict[str, NDArray[Any]]) -> Self:
+        """The snapshot whose `arrays` these are."""
+        states: tuple[dict[str, NDArray[Any]], ...] = tuple({} for _ in range(members))
+        for place, array in arrays.items():
+            row, _, name = place.partition(".")
+            states[int(row)][name] = array
+        return cls(epoch, states)
+
+
+@dataclass(frozen=True)
 class Progress:
-    """What happened since the last one: image presentations trained, over all members, and a block if one is ready."""
+    """What happened since the last one: image presentations trained, over all members, and a block if one is ready.
+
+    The last one of an epoch can take a ``snapshot`` of it, until the next progress is asked for.
+    """
 
     samples: int
     block: Block | None = None
+    snapshot: Callable[[], Snapshot] | None = None
 
 
 def signs_of_life(steps: Iterable[int]) -> Iterator[Progress]:
@@ -114,8 +146,11 @@ class Engine(Protocol):
     others. Engines agree with ``reference`` as the conformance tests measure it.
     """
 
-    def train(self, job: CohortJob, images: ImageSet) -> Iterator[Progress]:
-        """Train the cohort, giving a sign of life several times a second and a block at every checkpoint."""
+    def train(self, job: CohortJob, images: ImageSet, start: Snapshot | None = None) -> Iterator[Progress]:
+        """Train the cohort, giving a sign of life several times a second and a block at every checkpoint.
+
+        From ``start`` it goes on after that epoch, bit for bit as the training did that the snapshot was taken of.
+        """
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from geozoo.population.engine import ENGINES
 
-PACKAGES = ("geozoo", "torch", "numba", "numpy")
+PACKAGES = ("geozoo", "torch", "timm", "numba", "numpy")
 
 
 def describe_run(engine: str, *, wall_s: float, threads: int = 1) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 from geozoo.nets import build_network, derive_layout, flatten, load_flat
 from geozoo.population.augmentation import AUGMENTATIONS
 from geozoo.population.dropout import StreamDropout, dropout_keys, dropout_layers, dropout_rates
-from geozoo.population.engine import Block, CohortJob, Progress
+from geozoo.population.engine import Block, CohortJob, Progress, Snapshot
+from geozoo.population.going_on import member_state, restore_member
 from geozoo.population.metrics import Tally, block_metrics
 from geozoo.population.optimizers import OPTIMIZERS
 from geozoo.population.schedules import torch_schedule
@@ -27,7 +29,9 @@ from geozoo.population.tensors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
 
     from geozoo.datasets import ImageSet
 
@@ -56,6 +60,15 @@ class Learner:
     def stored(self) -> Tensor:
         """The flat weights ``[params]`` as a block gives them: float32."""
         return flatten(self.module.state_dict(), self.layout).float()
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What training goes on from."""
+        return member_state(self.module, self.optimizer, self.schedule)
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from `state`."""
+        restore_member(state, self.module, self.optimizer, self.schedule)
+        self.finite = bool(self.stored().isfinite().all())
 
     def logits(self, images: Tensor) -> Tensor:
         """The network's outputs, in the dtype of its weights."""
@@ -88,18 +101,26 @@ class Learner:
 class ReferenceEngine:
     """See `geozoo.population.engine.Engine`: every other engine is measured against this one."""
 
-    def train(self, job: CohortJob, images: ImageSet) -> Iterator[Progress]:
+    def train(self, job: CohortJob, images: ImageSet, start: Snapshot | None = None) -> Iterator[Progress]:
         """See `geozoo.population.engine.Engine.train`."""
         with arithmetic(job.precision):
             learners = [Learner(job, row, job.total_steps(images)) for row in range(len(job.seeds))]
             pixels = Pixels.of(images, weights_dtype(job.precision))
-            if 0 in job.checkpoints:
+            if start is not None:
+                for learner, state in zip(learners, start.members, strict=True):
+                    learner.restore(state)
+            elif 0 in job.checkpoints:
                 yield Progress(0, _block(0, learners, job, images, pixels, None))
-            for epoch in range(1, job.checkpoints[-1] + 1):
+            for epoch in job.epochs_after(start):
                 running = Tally.zeros(len(learners))
                 yield from _train_epoch(epoch, learners, job, images, pixels, running)
-                if epoch in job.checkpoints:
-                    yield Progress(0, _block(epoch, learners, job, images, pixels, running))
+                wanted = epoch in job.checkpoints
+                block = _block(epoch, learners, job, images, pixels, running) if wanted else None
+                yield Progress(0, block, partial(_snapshot, epoch, learners))
+
+
+def _snapshot(epoch: int, learners: list[Learner]) -> Snapshot:
+    return Snapshot(epoch, tuple(learner.state() for learner in learners))
 
 
 def _train_epoch(

@@ -58,15 +58,19 @@ def torch_schedule(job: CohortJob, optimizer: Optimizer, total_steps: int) -> On
 
 
 class CohortSchedule:
-    """Sets learning rates and momenta of a cohort before every step, on its device: part of a CUDA graph."""
+    """Sets learning rates and momenta of a cohort before every step, on its device: part of a CUDA graph.
+
+    ``steps`` ``int64 []`` counts those that were set.
+    """
 
     def __init__(self, job: CohortJob, settings: CohortSettings, total_steps: int) -> None:
         self._settings = settings
         self._cycles = job.schedule == "onecycle"
+        device = settings.lr.device
+        self.steps = torch.zeros((), dtype=torch.int64, device=device)
         if self._cycles:
-            cycle, device = OneCycle(total_steps), settings.lr.device
+            cycle = OneCycle(total_steps)
             self._highest = settings.lr.clone()
-            self._step = torch.zeros(1, dtype=torch.int64, device=device)
             self._rates, self._momenta = (
                 torch.tensor([value(step) for step in range(total_steps)], dtype=torch.float64, device=device)
                 for value in (cycle.rate, cycle.momentum)
@@ -75,8 +79,9 @@ class CohortSchedule:
     def __call__(self) -> None:
         """Go to the next step."""
         if self._cycles:
-            momentum: Tensor = self._momenta[self._step]
-            self._settings.lr.copy_(self._highest * self._rates[self._step])
+            step = self.steps[None]
+            momentum: Tensor = self._momenta[step]
+            self._settings.lr.copy_(self._highest * self._rates[step])
             self._settings.momentum.copy_(momentum.expand_as(self._settings.momentum))
             self._settings.beta1.copy_(momentum.expand_as(self._settings.beta1))
-            self._step += 1
+            self.steps += 1

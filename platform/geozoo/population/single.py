@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +11,16 @@ from geozoo.nets import build_network, derive_layout, flatten, load_flat
 from geozoo.population.augmentation import AUGMENTATIONS
 from geozoo.population.dropout import StreamDropout, dropout_keys, dropout_layers, dropout_rates
 from geozoo.population.engine import signs_of_life
+from geozoo.population.going_on import member_state, restore_member
 from geozoo.population.optimizers import OPTIMIZERS
 from geozoo.population.schedules import torch_schedule
 from geozoo.population.streams import data_order
 from geozoo.population.tensors import Pixels, Resident, autocast, image_losses, right_answers, weights_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from geozoo.population.engine import CohortJob, Progress
 
@@ -61,6 +64,16 @@ class Single:
     def stored(self) -> Tensor:
         """The weights ``[1, params]`` as a block gives them: float32, a copy."""
         return flatten(self.module.state_dict(), self.layout).float()[None]
+
+    def states(self) -> list[dict[str, NDArray[Any]]]:
+        """What training goes on from."""
+        return [member_state(self.module, self.optimizer, self.schedule)]
+
+    def restore(self, states: Sequence[Mapping[str, NDArray[Any]]]) -> None:
+        """Go on from `states`."""
+        (state,) = states
+        restore_member(state, self.module, self.optimizer, self.schedule)
+        self.finite = self.stored().isfinite().all(1)
 
     def train_epoch(self, epoch: int) -> Iterator[Progress]:
         """Train one epoch; a member that diverged before is left alone."""

@@ -7,7 +7,7 @@ bytes; every step gathers the batches of all members by index. Symbols: G member
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from geozoo.nets import build_network, derive_layout, unflatten
 from geozoo.population.augmentation import AUGMENTATIONS
 from geozoo.population.dropout import StreamDropout, dropout_keys, dropout_layers, dropout_rates
 from geozoo.population.engine import signs_of_life
+from geozoo.population.going_on import copied
 from geozoo.population.graphs import Repeated
 from geozoo.population.optimizers import OPTIMIZERS, CohortSettings
 from geozoo.population.schedules import CohortSchedule
@@ -24,7 +25,9 @@ from geozoo.population.streams import Stream, counter_hash
 from geozoo.population.tensors import Pixels, Resident, autocast, image_losses, right_answers, weights_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from geozoo.population.engine import CohortJob, Progress
 
@@ -63,6 +66,26 @@ class Pack:
     def stored(self) -> Tensor:
         """The weights as a block gives them: float32, a copy."""
         return self.weights.to(torch.float32, copy=True)
+
+    def _state(self) -> dict[str, Tensor]:
+        """The tensors that training goes on from, ``[members, ...]`` or shared by all members and without an axis."""
+        moments = {f"optimizer.{name}": value for name, value in vars(self.optimizer).items() if torch.is_tensor(value)}
+        return {"weights": self.weights, "schedule.steps": self.schedule.steps} | moments
+
+    def states(self) -> list[dict[str, NDArray[Any]]]:
+        """What training goes on from, for each member."""
+        state = self._state()
+        return [
+            {name: copied(value[row] if value.ndim else value) for name, value in state.items()}
+            for row in range(len(self))
+        ]
+
+    def restore(self, states: Sequence[Mapping[str, NDArray[Any]]]) -> None:
+        """Go on from `states`, whatever packs they were taken of."""
+        for name, value in self._state().items():
+            for row, state in enumerate(states):
+                (value[row] if value.ndim else value).copy_(torch.from_numpy(state[name]))
+        self.finite.copy_(self.stored().isfinite().all(1))
 
     def begin_epoch(self, epoch: int) -> None:
         """Draw every member's order of the images: see `geozoo.population.streams.data_order`."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 
-from geozoo.nets import build_network
-from geozoo.population.engine import Block, CohortJob, Progress
+from geozoo.nets import build_network, find_network
+from geozoo.population.engine import Block, CohortJob, Progress, Snapshot
 from geozoo.population.metrics import Tally, block_metrics
 from geozoo.population.packs import PackSizes, free_memory, peak_memory, sizes_in_memory, sizes_on_cpu
 from geozoo.population.single import Single, trains_alone
@@ -17,8 +18,9 @@ from geozoo.population.stacked import Pack
 from geozoo.population.tensors import Pixels, Resident, arithmetic, weights_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from geozoo.datasets import ImageSet
@@ -42,6 +44,12 @@ class Learners(Protocol):
     def stored(self) -> Tensor:
         """The weights ``[members, params]`` as a block gives them: float32, a copy."""
 
+    def states(self) -> list[dict[str, NDArray[Any]]]:
+        """What training goes on from, for each member."""
+
+    def restore(self, states: Sequence[Mapping[str, NDArray[Any]]]) -> None:
+        """Go on from `states`."""
+
     def train_epoch(self, epoch: int) -> Iterator[Progress]:
         """Train one epoch."""
 
@@ -59,28 +67,43 @@ class TorchEngine:
     def __init__(self, device: str | None = None) -> None:
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
 
-    def train(self, job: CohortJob, images: ImageSet) -> Iterator[Progress]:
+    def train(self, job: CohortJob, images: ImageSet, start: Snapshot | None = None) -> Iterator[Progress]:
         """See `geozoo.population.engine.Engine.train`."""
         with arithmetic(job.precision):
             evaluated = {split: Resident.of(part, self.device) for split, part in job.evaluated(images).items()}
             learners, at_once = self._begin(job, images)
-            if 0 in job.checkpoints:
+            if start is not None:
+                _restore(learners, start)
+            elif 0 in job.checkpoints:
                 yield Progress(0, _block(0, learners, evaluated, at_once, None))
-            for epoch in range(1, job.checkpoints[-1] + 1):
+            for epoch in job.epochs_after(start):
                 for some in learners:
                     yield from some.train_epoch(epoch)
-                if epoch in job.checkpoints:
-                    running = _tally([(some.losses, some.correct) for some in learners], len(images.train))
-                    yield Progress(0, _block(epoch, learners, evaluated, at_once, running))
+                running = _tally([(some.losses, some.correct) for some in learners], len(images.train))
+                wanted = epoch in job.checkpoints
+                block = _block(epoch, learners, evaluated, at_once, running) if wanted else None
+                yield Progress(0, block, partial(_snapshot, epoch, learners))
 
     def _begin(self, job: CohortJob, images: ImageSet) -> tuple[list[Learners], int]:
         """The members, and how many images they are evaluated on at once."""
         pixels = Pixels.of(images, weights_dtype(job.precision), self.device)
         train, total_steps = Resident.of(images.train, self.device), job.total_steps(images)
-        if trains_alone(build_network(**job.network)):
+        if find_network(job.network["name"]).as_it_is or trains_alone(build_network(**job.network)):
             return [Single(part, train, pixels, total_steps) for part in _cut(job, 1)], EVALUATED_ALONE
         sizes = _pack_sizes(job, train, pixels, total_steps)
         return [Pack(part, train, pixels, total_steps) for part in _cut(job, sizes.members)], sizes.images
+
+
+def _snapshot(epoch: int, learners: list[Learners]) -> Snapshot:
+    return Snapshot(epoch, tuple(state for some in learners for state in some.states()))
+
+
+def _restore(learners: list[Learners], start: Snapshot) -> None:
+    first = 0
+    for some in learners:
+        members = len(some.finite)
+        some.restore(start.members[first : first + members])
+        first += members
 
 
 def _pack_sizes(job: CohortJob, train: Resident, pixels: Pixels, total_steps: int) -> PackSizes:

@@ -18,10 +18,34 @@ if TYPE_CHECKING:
 
 Document = TypeVar("Document", bound=BaseModel)
 
+NOTES = ("name", "title", "provenance")
+
 
 def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
-    """Read a recipe file and apply overrides such as ``training.epochs=2``; see `load_document`."""
-    return load_document(path, overrides, Recipe, "recipe", "zoos/digits_cnn.yaml")
+    """Read a recipe file and apply overrides such as ``training.epochs=2``; see `load_document`.
+
+    A field that an override changes is ours from then on, whatever the file says of it.
+    """
+    source = f"recipe {str(path)!r}"
+    tree = _read_tree(path, source, "zoos/digits_cnn.yaml")
+    changed = []
+    for override in overrides:
+        before, tree = tree, apply_override(tree, override)
+        if tree != before:
+            changed.append(override.partition("=")[0].strip())
+    return parse_document(_with_origin(tree, changed), Recipe, source)
+
+
+def _with_origin(tree: dict[str, Any], changed: list[str]) -> dict[str, Any]:
+    """``tree`` with the provenance of changed fields set to ours; notes and where images lie have none."""
+    ours = {key: "ours" for key in changed if key.split(".")[0] not in NOTES and key != "dataset.path"}
+    origin = tree.get("provenance", {})
+    if not ours or not isinstance(origin, dict) or not isinstance(origin.get("fields", {}), dict):
+        return tree
+    kept = {
+        key: value for key, value in origin.get("fields", {}).items() if not any(key.startswith(f"{o}.") for o in ours)
+    }
+    return {**tree, "provenance": {**origin, "fields": kept | ours}}
 
 
 def parse_recipe(tree: Mapping[str, Any], source: str = "the recipe") -> Recipe:

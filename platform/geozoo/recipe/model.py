@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from geozoo.datasets import DatasetOptions  # noqa: TC001  (pydantic reads the annotation)
-from geozoo.nets import find_network
+from geozoo.nets import OWN, find_network
+from geozoo.recipe.checkpoints import Checkpoints, check_checkpoints, stored_epochs
 from geozoo.recipe.sampled import Space  # noqa: TC001
 from geozoo.recipe.space import Count, Frozen, Grid, Seeds
 
 Provenance = Literal["published", "inferred", "ours"]
+PROVENANCES: tuple[Provenance, ...] = get_args(Provenance)
 
 
 class NetworkOptions(Frozen):
@@ -46,48 +48,59 @@ class Population(Frozen):
             raise ValueError("members is missing, which a sampled space needs: give the number of members")
         return self
 
-
-def _every_or_list(value: Any) -> Any:
-    if value != "every" and not (isinstance(value, list | tuple) and all(type(epoch) is int for epoch in value)):
-        raise ValueError(f"should be every or a list of whole epochs such as [0, 10, 20] (got {value!r})")
-    return value
+    def values_of(self, hyperparameter: str) -> tuple[Any, ...]:
+        """The values that a hyper-parameter may take; of an interval its ends."""
+        if self.grid is not None:
+            values: tuple[Any, ...] = getattr(self.grid, hyperparameter)
+            return values
+        return self.space.values_of(hyperparameter) if self.space is not None else ()
 
 
 class Training(Frozen):
     """How every member is trained, with cross-entropy.
 
-    ``checkpoints`` lists the epochs whose states and metrics are stored (0 is the initialisation); ``every`` stores
-    all. ``precision`` is the arithmetic of the engine: ``tf32`` is float32 that allows products of TF32 on a GPU,
+    ``checkpoints`` tells the epochs whose states and metrics are stored (0 is the initialisation): ``every`` one, the
+    ``last``, ``{every: k, first: n}`` (n, n + k, ... and the last), or a list. ``best`` stores one state a member,
+    under the last epoch: that of its trained epoch of highest validation accuracy, see `geozoo.store.best`.
+
+    ``precision`` is the arithmetic of the engine: ``tf32`` is float32 that allows products of TF32 on a GPU,
     ``bfloat16`` keeps weights and updates in float32 and computes the network under autocast; weights are stored as
     ``store.dtype`` either way. ``schedule`` ``onecycle`` is `torch.optim.lr_scheduler.OneCycleLR` at its defaults,
     stepped after every batch, with the member's ``lr`` as its maximum. ``augmentation`` ``crop_flip`` moves every
-    training image by up to four pixels and mirrors every other one: see `geozoo.population.augmentation`.
+    training image by up to four pixels and mirrors every other one, ``flip_rotate`` mirrors every other one and turns
+    each by up to 20 degrees: see `geozoo.population.augmentation`.
     """
 
     epochs: Count
-    checkpoints: Annotated[Literal["every"] | tuple[int, ...], BeforeValidator(_every_or_list)] = "every"
+    checkpoints: Checkpoints = "every"
     precision: Literal["float32", "float64", "tf32", "bfloat16"] = "float32"
     schedule: Literal["constant", "onecycle"] = "constant"
-    augmentation: Literal["none", "crop_flip"] = "none"
+    augmentation: Literal["none", "crop_flip", "flip_rotate"] = "none"
 
     @field_validator("checkpoints")
     @classmethod
-    def _rise_to_the_end(cls, chosen: Any, info: ValidationInfo) -> Any:
-        epochs = info.data.get("epochs")
-        if chosen == "every" or epochs is None:
-            return chosen
-        if not chosen or list(chosen) != sorted(set(chosen)) or chosen[0] < 0 or chosen[-1] > epochs:
-            raise ValueError(f"{list(chosen)} must rise from at least 0 to at most the {epochs} epochs trained")
+    def _are_trained(cls, chosen: Checkpoints, info: ValidationInfo) -> Checkpoints:
+        if (epochs := info.data.get("epochs")) is not None:
+            check_checkpoints(chosen, epochs)
         return chosen
 
     @property
     def checkpoint_epochs(self) -> tuple[int, ...]:
-        """The epochs stored, in order."""
-        return tuple(range(self.epochs + 1)) if self.checkpoints == "every" else self.checkpoints
+        """The epochs that states are stored under, in order."""
+        return stored_epochs(self.checkpoints, self.epochs)
+
+    @property
+    def evaluated_epochs(self) -> tuple[int, ...]:
+        """The epochs whose states and metrics an engine gives, in order: all trained ones where the best is kept."""
+        return tuple(range(1, self.epochs + 1)) if self.checkpoints == "best" else self.checkpoint_epochs
 
 
 ADDED_TRAINING_FIELDS = {"schedule": "constant", "augmentation": "none"}
 """Fields that came after the first zoos: at these values they do not enter the ids of members, which stay."""
+
+
+ADDED_DATASET_FIELDS = {"grayscale": False, "crop": None, "mean": None, "std": None, "validation": None}
+"""Likewise of the image set."""
 
 
 class Evaluation(Frozen):
@@ -115,6 +128,24 @@ class Origin(Frozen):
     fields: dict[str, Provenance] = Field(default_factory=dict)
     source: str | None = None
 
+    def of(self, field: str) -> Provenance:
+        """Tell whether a field, named like ``training.epochs``, is published, inferred or ours."""
+        parts = field.split(".")
+        for end in range(len(parts), 0, -1):
+            if (found := self.fields.get(".".join(parts[:end]))) is not None:
+                return found
+        return self.default
+
+    def describe(self) -> str:
+        """In words: ``published``, or ``ours; published: network.name; inferred: training.epochs``."""
+        others: dict[str, list[str]] = {}
+        for name, provenance in self.fields.items():
+            above, _, _ = name.rpartition(".")
+            if provenance != (self.of(above) if above else self.default):
+                others.setdefault(provenance, []).append(name)
+        exceptions = (f"{known}: {', '.join(others[known])}" for known in PROVENANCES if known in others)
+        return "; ".join([self.default, *exceptions])
+
 
 class Recipe(Frozen):
     """One zoo, described completely."""
@@ -130,6 +161,22 @@ class Recipe(Frozen):
     provenance: Origin = Origin()
 
     @model_validator(mode="after")
+    def _check_own(self) -> Recipe:
+        """A network that is taken as it is has its own activations and initial weights, and no other one has."""
+        as_it_is = find_network(self.network.name).as_it_is
+        for field in ("activation", "init"):
+            for value in self.population.values_of(field):
+                if as_it_is and value != OWN:
+                    raise ValueError(
+                        f"{field} {value!r} does not go with {self.network.name}, which has {OWN}: write it"
+                    )
+                if not as_it_is and value == OWN:
+                    raise ValueError(f"{field} {OWN!r} is for networks of timm, {self.network.name} needs one by name")
+        if as_it_is and any(self.population.values_of("dropout")):
+            raise ValueError(f"dropout does not go with {self.network.name}, which has none of ours: set it to 0")
+        return self
+
+    @model_validator(mode="after")
     def _check_provenance(self) -> Recipe:
         known = set(_dotted_names(self.model_dump()))
         for name in self.provenance.fields:
@@ -141,19 +188,16 @@ class Recipe(Frozen):
 
     def provenance_of(self, field: str) -> Provenance:
         """Tell whether a field, named like ``training.epochs``, is published, inferred or ours."""
-        parts = field.split(".")
-        for end in range(len(parts), 0, -1):
-            if (found := self.provenance.fields.get(".".join(parts[:end]))) is not None:
-                return found
-        return self.provenance.default
+        return self.provenance.of(field)
 
     def identity(self) -> dict[str, Any]:
         """What decides how a member is trained and evaluated, as JSON values, besides its hyper-parameters and seed."""
         sections = {"dataset", "network", "training", "evaluation"}
         tree = self.model_dump(mode="json", include=sections, exclude={"dataset": {"path"}})
-        for field, default in ADDED_TRAINING_FIELDS.items():
-            if tree["training"][field] == default:
-                del tree["training"][field]
+        for section, added in (("training", ADDED_TRAINING_FIELDS), ("dataset", ADDED_DATASET_FIELDS)):
+            for field, default in added.items():
+                if tree[section][field] == default:
+                    del tree[section][field]
         return tree
 
     def zoo_identity(self) -> dict[str, Any]:

@@ -105,6 +105,13 @@ class Space(Frozen):
                 return cells[:count]
             total *= 2
 
+    def values_of(self, hyperparameter: str) -> tuple[Any, ...]:
+        """The values that a hyper-parameter may take; of an interval its ends."""
+        if hyperparameter in self.axes:
+            return _extremes(self.axes[hyperparameter])
+        default = HyperParameters.model_fields[hyperparameter].default
+        return (self.fixed.get(hyperparameter, default),)
+
     def _at(self, quantiles: list[float]) -> HyperParameters:
         drawn = {name: self.axes[name].at(u) for name, u in zip(sorted(self.axes), quantiles, strict=True)}
         values: dict[str, Any] = self.fixed | drawn

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from geozoo.nets import ACTIVATIONS, INITIALISERS
+from geozoo.nets import ACTIVATIONS, INITIALISERS, OWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -36,8 +36,8 @@ def _known(names: Iterable[str], what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-Activation = Annotated[str, _known(ACTIVATIONS, "activation")]
-Initialiser = Annotated[str, _known(INITIALISERS, "initialiser")]
+Activation = Annotated[str, _known([*ACTIVATIONS, OWN], "activation")]
+Initialiser = Annotated[str, _known([*INITIALISERS, OWN], "initialiser")]
 Optimizer = Annotated[str, _known(OPTIMIZER_NAMES, "optimizer")]
 Positive = Annotated[float, Field(gt=0, strict=True)]
 NonNegative = Annotated[float, Field(ge=0, strict=True)]
@@ -49,7 +49,8 @@ Seed = Annotated[int, Field(ge=0, le=MAX_SEED, strict=True)]
 class HyperParameters(Frozen):
     """The hyper-parameters of one member, checked one by one.
 
-    ``init_std`` is read by the initialisers ``normal`` and ``trunc_normal``; ``momentum`` by SGD and RMSprop.
+    ``init_std`` is read by the initialisers ``normal`` and ``trunc_normal``; ``momentum`` by SGD and RMSprop. A network
+    of timm has ``activation`` and ``init`` ``own``, which no other network has, and no dropout.
     """
 
     activation: Activation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -10,7 +11,7 @@ from geozoo.errors import InputError
 from geozoo.report.page import Picture, render_page
 from geozoo.report.probe_view import caption, column_titles, table_lines
 from geozoo.report.summary import summarise
-from geozoo.report.words import describe_bytes, describe_checkpoints, describe_seconds
+from geozoo.report.words import describe_bytes, describe_checkpoints, describe_last, describe_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +25,9 @@ TEMPLATE = "card.html.jinja"
 CITATION_KEYS = ("citation", "licence", "license")
 
 
-def render_card(zoo: Zoo, *, with_probe: bool = True, progress: Progress | None = None) -> str:
+def render_card(
+    zoo: Zoo, *, with_probe: bool = True, progress: Progress | None = None, address: str | None = None
+) -> str:
     """Render the card: summary, figures, probe table, how the zoo was made, how to load and cite it.
 
     The page makes no request, needs no script, and escapes every text of the zoo. An unfinished zoo says how far it is.
@@ -34,8 +37,10 @@ def render_card(zoo: Zoo, *, with_probe: bool = True, progress: Progress | None 
         with_probe: compute what reads weights: a map, neighbours and the probe table; where the zoo cannot be probed
             the page says why.
         progress: as in ``geozoo.hyper.probing.probe.probe``.
+        address: where the page says that the zoo is, if not at its URL.
     """
     summary = summarise(zoo)
+    summary = summary if address is None else replace(summary, url=address)
     table, why_no_probe = _probe(zoo, progress) if with_probe else (None, "")
     return render_page(
         TEMPLATE,
@@ -52,7 +57,7 @@ def render_card(zoo: Zoo, *, with_probe: bool = True, progress: Progress | None 
         else None,
         why_no_probe=why_no_probe,
         facts=made_how(summary),
-        recipe=recipe_yaml(zoo.header.recipe),
+        recipe=recipe_yaml(_made_from(zoo)),
         loading=loading_code(summary),
         citation=citation_of(zoo.header.recipe),
     )
@@ -77,14 +82,17 @@ def describe_zoo(summary: ZooSummary) -> list[str]:
     if summary.final_accuracy:
         lowest, middle, highest = (summary.final_accuracy[name] for name in ("lowest", "median", "highest"))
         accuracy = (
-            f"At epoch {summary.checkpoints[-1]} their test accuracy is {middle:.1%} in the median, "
-            f"from {lowest:.1%} to {highest:.1%}."
+            f"At {describe_last(summary.checkpoints, best=summary.keeps_best)} their test accuracy is {middle:.1%} in "
+            f"the median, from {lowest:.1%} to {highest:.1%}."
         )
+    metrics = "losses and accuracies on training, validation and test images"
+    if summary.origin:
+        metrics = f"what was logged by {summary.origin}, from which they were imported"
     return [
         f"{summary.members:,} networks of the kind {summary.network} ({summary.parameters:,} parameters), trained on "
         f"{summary.dataset} ({summary.classes} classes), differ in {', '.join([*varying, 'seed'])}.",
-        "The weights of each are stored at every checkpoint, with losses and accuracies on training, validation and "
-        f"test images; checkpoints: {describe_checkpoints(summary.checkpoints)}.",
+        f"The weights of each are stored at every checkpoint, with {metrics}; checkpoints: "
+        f"{describe_checkpoints(summary.checkpoints, best=summary.keeps_best)}.",
         accuracy,
     ]
 
@@ -120,12 +128,13 @@ def draw_pictures(zoo: Zoo, summary: ZooSummary) -> list[Picture]:
     from geozoo.report.figures import draw_accuracy, draw_effects, draw_gap
 
     metrics, last = zoo.metrics, zoo.checkpoints[-1]
+    course = zoo.read_history() if summary.keeps_best else metrics
     pictures = [
         Picture(
             "Accuracy",
             f"Test accuracy of the members over epochs (left: median, and bands that hold half and nine tenths of the "
             f"members) and its distribution at epoch {last} (right).",
-            draw_accuracy(metrics, chance_level(zoo.header.dataset, zoo.layout)),
+            draw_accuracy(course, chance_level(zoo.header.dataset, zoo.layout)),
         )
     ]
     members = zoo.members[zoo.members["committed"]]
@@ -134,8 +143,9 @@ def draw_pictures(zoo: Zoo, summary: ZooSummary) -> list[Picture]:
         pictures.append(
             Picture(
                 "Hyper-parameters",
-                f"Test accuracy at epoch {last} by the value of {', '.join(summary.hyperparameters)}: one dot a "
-                "member, boxes for median and quartiles. The other hyper-parameters vary along.",
+                f"Test accuracy at {describe_last(zoo.checkpoints, best=summary.keeps_best)} by the value of "
+                f"{', '.join(summary.hyperparameters)}: one dot a member, boxes for "
+                "median and quartiles. The other hyper-parameters vary along.",
                 draw_effects(members, final, list(summary.hyperparameters)),
             )
         )
@@ -146,7 +156,7 @@ def draw_pictures(zoo: Zoo, summary: ZooSummary) -> list[Picture]:
             "Generalization gap",
             "Training minus test accuracy, both in evaluation mode, over epochs (left) and against test accuracy at "
             f"epoch {last} (right), in percentage points.",
-            draw_gap(metrics),
+            draw_gap(course),
         )
     )
     return pictures
@@ -179,6 +189,7 @@ def draw_places(zoo: Zoo, progress: Progress | None) -> list[Picture]:
 def made_how(summary: ZooSummary) -> list[tuple[str, str]]:
     """How the zoo was made, as terms and descriptions."""
     facts = [
+        ("provenance", summary.provenance),
         ("image set", f"{summary.dataset}, fingerprint {summary.fingerprint}"),
         ("engine", f"{summary.engine}, {summary.precision}; weights stored as {summary.dtype}"),
         *((name.replace("_", " "), values) for name, values in summary.hyperparameters.items()),
@@ -188,10 +199,22 @@ def made_how(summary: ZooSummary) -> list[tuple[str, str]]:
         ),
         ("versions", "; ".join(summary.how.versions)),
         ("processor", "; ".join(summary.how.cpus)),
-        ("training time", f"{describe_seconds(summary.how.wall_seconds)}, summed over {summary.cohorts} cohorts"),
+        ("training time", _training_time(summary)),
         ("digest", summary.digest or "none until the zoo is complete"),
     ]
     return [(term, text) for term, text in facts if text]
+
+
+def _training_time(summary: ZooSummary) -> str:
+    if summary.origin:
+        return ""
+    return f"{describe_seconds(summary.how.wall_seconds)}, summed over {summary.cohorts} cohorts"
+
+
+def _made_from(zoo: Zoo) -> dict[str, Any]:
+    """The recipe, and of an imported zoo its origin, without the spellings of its keys."""
+    origin = zoo.header.origin
+    return zoo.header.recipe | ({"origin": origin.model_dump(mode="json", exclude={"keys"})} if origin else {})
 
 
 def recipe_yaml(recipe: Mapping[str, Any]) -> str:

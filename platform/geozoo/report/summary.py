@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from geozoo.hyper.probing.targets import hyperparameters, varying_hyperparameters
+from geozoo.recipe.model import Origin
 from geozoo.report.words import describe_values
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from geozoo.store import Commit, Zoo
+    from geozoo.store import Zoo
 
 QUANTILES = {"lowest": 0.0, "lower quartile": 0.25, "median": 0.5, "upper quartile": 0.75, "highest": 1.0}
 
@@ -35,11 +36,14 @@ class ZooSummary:
     """A zoo in numbers. Accuracies are fractions in [0, 1] of committed members at the final checkpoint.
 
     ``hyperparameters`` maps each one that varies to its values in words, ``constants`` the others to their value;
-    ``stored_bytes`` counts the objects of commits; ``digest`` is ``None`` until the zoo is complete.
+    ``provenance`` tells which fields of the recipe are published, inferred or ours, and from where (empty: not known);
+    ``stored_bytes`` counts the objects of commits; ``digest`` is ``None`` until the zoo is complete; ``origin`` says
+    where an imported zoo is from.
     """
 
     name: str
     title: str
+    provenance: str
     url: str
     dataset: str
     classes: int
@@ -49,6 +53,7 @@ class ZooSummary:
     dtype: str
     precision: str
     checkpoints: tuple[int, ...]
+    keeps_best: bool
     members: int
     committed_members: int
     cohorts: int
@@ -62,6 +67,7 @@ class ZooSummary:
     how: HowMade
     fingerprint: str
     digest: str | None
+    origin: str | None
 
     @property
     def complete(self) -> bool:
@@ -78,12 +84,12 @@ def summarise(zoo: Zoo) -> ZooSummary:
     header, members = zoo.header, zoo.members
     committed = members["committed"]
     pending = tuple(dict.fromkeys(members.loc[~committed, "cohort"]))
-    commits = zoo.commits()
     metrics = zoo.read_metrics(["finite", "test_accuracy"])
     varying = varying_hyperparameters(members)
     return ZooSummary(
         name=header.name,
         title=str(header.recipe.get("title") or ""),
+        provenance=_provenance(header.recipe.get("provenance")),
         url=zoo.url,
         dataset=str(header.dataset.get("name", "unknown")),
         classes=len(header.dataset.get("classes", ())),
@@ -93,20 +99,32 @@ def summarise(zoo: Zoo) -> ZooSummary:
         dtype=header.dtype,
         precision=header.precision,
         checkpoints=header.checkpoints,
+        keeps_best=header.keeps_best,
         members=len(members),
         committed_members=int(committed.sum()),
         cohorts=members["cohort"].nunique(),
         uncommitted_cohorts=pending,
         states=int(committed.sum()) * len(header.checkpoints),
-        stored_bytes=sum(stored.size for commit in commits.values() for stored in commit.objects.values()),
+        stored_bytes=zoo.stored_bytes(),
         hyperparameters={name: describe_values(members[name]) for name in varying},
         constants={name: describe_values(members[name]) for name in constant_hyperparameters(members)},
         final_accuracy=_final_accuracy(metrics, header.checkpoints[-1]),
         diverged=count_diverged(metrics),
-        how=_how(list(commits.values())),
+        how=_how(list(zoo.how().values())),
         fingerprint=str(header.dataset["fingerprint"]),
         digest=None if pending else zoo.digest(),
+        origin=f"{header.imported.source} ({header.imported.kind})" if header.imported else None,
     )
+
+
+def _provenance(noted: Any) -> str:
+    if not noted:
+        return ""
+    try:
+        origin = Origin.model_validate(noted)
+    except ValueError:
+        return ""  # a zoo made elsewhere may note it otherwise
+    return origin.describe() + (f" (source: {origin.source})" if origin.source else "")
 
 
 def constant_hyperparameters(members: pd.DataFrame) -> list[str]:
@@ -128,13 +146,13 @@ def _final_accuracy(metrics: pd.DataFrame, epoch: int) -> dict[str, float] | Non
     return {name: float(accuracy.quantile(q)) for name, q in QUANTILES.items()}
 
 
-def _how(commits: list[Commit]) -> HowMade:
-    """Merge the ``how`` blocks of commits; keys an older or foreign commit lacks are left out."""
-    versions = [commit.how.get("versions", {}) for commit in commits]
+def _how(blocks: list[dict[str, Any]]) -> HowMade:
+    """Merge the ``how`` blocks of cohorts; keys that an older or foreign one lacks are left out."""
+    versions = [how.get("versions", {}) for how in blocks]
     return HowMade(
-        cpus=_distinct(commit.how.get("cpu") for commit in commits),
+        cpus=_distinct(how.get("cpu") for how in blocks),
         versions=_distinct(", ".join(f"{name} {number}" for name, number in version.items()) for version in versions),
-        wall_seconds=sum(float(commit.how.get("wall_s", 0)) for commit in commits),
+        wall_seconds=sum(float(how.get("wall_s", 0)) for how in blocks),
     )
 
 

@@ -27,12 +27,19 @@ def describe_values(column: pd.Series) -> str:
     return f"{format_value(values[0])} to {format_value(values[-1])} ({len(values)} values)"
 
 
-def describe_checkpoints(checkpoints: Sequence[int]) -> str:
-    """The stored epochs: a range where they follow each other, else all of them."""
+def describe_checkpoints(checkpoints: Sequence[int], *, best: bool) -> str:
+    """The stored epochs: a range where they follow each other, else all of them; or that the best ones are kept."""
     first, last = checkpoints[0], checkpoints[-1]
+    if best:
+        return f"1 (each member's best of {last} epochs, by validation accuracy)"
     if len(checkpoints) > 1 and last - first + 1 == len(checkpoints):
         return f"{len(checkpoints)} (epochs {first} to {last})"
     return f"{len(checkpoints)} (epochs {', '.join(map(str, checkpoints))})"
+
+
+def describe_last(checkpoints: Sequence[int], *, best: bool) -> str:
+    """The epoch of the last checkpoint."""
+    return "the best epoch" if best else f"epoch {checkpoints[-1]}"
 
 
 def describe_seconds(seconds: float) -> str:
@@ -45,7 +52,7 @@ def describe_seconds(seconds: float) -> str:
 
 def describe_bytes(count: int) -> str:
     """A size in decimal units."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= size:
             return f"{count / size:.1f} {unit}"
     return f"{count} B"

@@ -84,13 +84,18 @@ def _numbered(scenes: Sequence[str]) -> tuple[Rows, list[str]]:
 
 
 def _drawn(scenes: Rows, rows: Rows, validation: float, test: float, generator: np.random.Generator) -> Parts:
-    """Whole scenes in random order: test first, then validation, by shares of the chips in ``rows``."""
+    """Whole scenes in random order: test first, then validation, by shares of the chips in ``rows``.
+
+    Where a large scene gives the test the share of validation too, validation has the next scene.
+    """
     order = generator.permutation(np.unique(scenes[rows]))
     sizes = np.bincount(scenes[rows], minlength=int(scenes.max()) + 1)[order]
     before = np.cumsum(sizes) - sizes
     held, chosen = round(test * len(rows)), round((test + validation) * len(rows))
+    tested = before < held
+    until = max(chosen, sizes[tested].sum() + (chosen > held))
     part = np.full(int(scenes.max()) + 1, -1)
-    part[order] = np.where(before < held, 2, np.where(before < chosen, 1, 0))
+    part[order] = np.where(tested, 2, np.where(before < until, 1, 0))
     return Parts(*(rows[part[scenes[rows]] == number] for number in (0, 1, 2)))
 
 

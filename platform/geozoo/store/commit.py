@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from geozoo.errors import DamagedZooError
 from geozoo.store import sealed
 from geozoo.store.concurrency import concurrently
-from geozoo.store.shards import Grid
+from geozoo.store.shards import WEIGHTS_FOLDER, Grid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +28,13 @@ class StoredObject(BaseModel):
 
     size: int
     sha256: str
+
+
+def object_fault(name: str, stored: StoredObject, size: int, sha256: str) -> str | None:
+    """What is wrong with an object of this size and SHA-256, as a sentence, or None."""
+    if size != stored.size:
+        return f"{name} has {size} bytes and was committed with {stored.size}."
+    return None if sha256 == stored.sha256 else f"{name} does not fit the SHA-256 it was committed with."
 
 
 class Commit(BaseModel):
@@ -54,14 +61,14 @@ class Commit(BaseModel):
         """Folder of the attempt's objects."""
         return attempt_folder(self.attempt)
 
+    @property
+    def weights_folder(self) -> str:
+        """Where the shards of the weights lie."""
+        return f"{self.folder}/{WEIGHTS_FOLDER}"
+
     def fault(self, name: str, data: bytes) -> str | None:
         """What is wrong with the bytes of one of ``objects``, as a sentence, or None."""
-        stored = self.objects[name]
-        if len(data) != stored.size:
-            return f"{name} has {len(data)} bytes and was committed with {stored.size}."
-        if hashlib.sha256(data).hexdigest() != stored.sha256:
-            return f"{name} does not fit the SHA-256 it was committed with."
-        return None
+        return object_fault(name, self.objects[name], len(data), hashlib.sha256(data).hexdigest())
 
     def dumps(self) -> bytes:
         """The bytes of the commit."""

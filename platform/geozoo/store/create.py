@@ -9,6 +9,7 @@ from geozoo.errors import ZooMismatchError
 from geozoo.recipe.describe import shorten
 from geozoo.store.header import HEADER_NAME, ZooHeader
 from geozoo.store.location import Location, open_location
+from geozoo.store.manifest import refuse_publication
 from geozoo.store.plans import cohort_plan, decode_plan, encode_plan, plan_name
 from geozoo.store.zoo import Zoo, open_zoo
 
@@ -30,10 +31,11 @@ def create_zoo(url: str | Path, header: ZooHeader, plan: pd.DataFrame) -> Zoo:
 
     Raises:
         ZooMismatchError: the zoo there was made from something else; the message shows what differs.
-        StoreUnusableError: the URL cannot be written.
+        StoreUnusableError: the URL cannot be written, or something is published there.
     """
     location = open_location(url)
     with location.opening():
+        refuse_publication(location, act="populate")
         stored = _read(location, HEADER_NAME)
         if stored is None:
             made = header.model_copy(update={"plan_sha256": _write_plan(location, 0, plan, header.origin is not None)})
@@ -55,6 +57,7 @@ def extend_zoo(url: str | Path, plan: pd.DataFrame) -> Zoo:
     """
     zoo = open_zoo(url)
     refuse_derived(zoo, "extend")
+    refuse_publication(zoo.location, act="populate")
     number, following = cohort_plan(plan["cohort"].iloc[0]), len(zoo.plans)
     if not 0 < number <= following:
         raise ZooMismatchError(

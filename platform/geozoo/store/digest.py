@@ -1,7 +1,8 @@
 """Digests: SHA-256 of what a zoo contains, whatever the objects it is stored in.
 
 A member's digest covers its id, hyper-parameters and seed, the layer layout, the data set's fingerprint and, for each
-checkpoint, the epoch, the little-endian weights as stored and the metrics. NaN counts as one value. Cohorts, row order,
+checkpoint, the epoch, the little-endian weights as stored and the metrics; where the best epoch is kept, before it the
+metrics of all epochs. NaN counts as one value. Cohorts, row order,
 codecs, object names, attempts, versions and clocks are not in it.
 """
 
@@ -48,14 +49,21 @@ class MemberDigests:
             for member, values in zip(rows["member"], hyperparameters, strict=True)
         }
 
-    def update(self, epoch: int, weights: np.ndarray[Any, Any], metrics: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Add one checkpoint: weights ``[members, params]`` and metrics ``{name: [members]}``."""
-        weights = _canonical_nan(np.ascontiguousarray(weights, dtype=self._dtype))
+    def update(
+        self, epoch: int, weights: np.ndarray[Any, Any] | None, metrics: Mapping[str, np.ndarray[Any, Any]]
+    ) -> None:
+        """Add one checkpoint: weights ``[members, params]`` and metrics ``{name: [members]}``.
+
+        An epoch whose state is not kept has metrics alone.
+        """
+        if weights is not None:
+            weights = _canonical_nan(np.ascontiguousarray(weights, dtype=self._dtype))
         table = np.stack([np.asarray(metrics[name], dtype="<f8") for name in self._metrics], axis=1)
         table = _canonical_nan(table)
         for row, digest in enumerate(self._hashes.values()):
             digest.update(struct.pack("<q", epoch))
-            digest.update(weights[row])
+            if weights is not None:
+                digest.update(weights[row])
             digest.update(table[row])
 
     def hexdigests(self) -> dict[str, str]:

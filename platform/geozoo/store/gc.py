@@ -9,6 +9,7 @@ from geozoo.errors import InputError
 from geozoo.store.commit import read_commits
 from geozoo.store.inventory import take_inventory
 from geozoo.store.lease import read_leases
+from geozoo.store.manifest import refuse_publication
 from geozoo.store.zoo import open_zoo
 
 if TYPE_CHECKING:
@@ -17,13 +18,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Garbage:
-    """What was removed, or would be: attempts by folder, surplus objects, stale leases; objects and bytes in all."""
+    """What was removed, or would be: attempts by folder, surplus objects, stale leases; objects and bytes in all.
+
+    ``kept`` are the folders of attempts with a resume point that a cohort without a commit goes on from.
+    """
 
     attempts: tuple[str, ...]
     surplus: tuple[str, ...]
     leases: tuple[str, ...]
     objects: int
     size: int
+    kept: tuple[str, ...] = ()
 
 
 def collect_garbage(
@@ -31,9 +36,10 @@ def collect_garbage(
 ) -> Garbage:
     """Remove attempts without a commit, surplus objects and the leases of runs that ended without a word.
 
-    The header, plans, commits and everything they name are never touched; a damaged one stops the collection. Leases
-    are looked at after the listing, so an attempt that is listed belongs to a run whose lease was written before; and
-    commits after the listing too, so one made meanwhile keeps its objects.
+    The header, plans, commits and everything they name are never touched; a damaged one stops the collection. The
+    attempt with the latest resume point of a cohort is kept until the cohort has a commit. Leases are looked at after
+    the listing, so an attempt that is listed belongs to a run whose lease was written before; and commits after the
+    listing too, so one made meanwhile keeps its objects.
 
     Args:
         url: root of the zoo.
@@ -44,9 +50,11 @@ def collect_garbage(
 
     Raises:
         InputError: a run is active.
+        StoreUnusableError: the zoo is published.
         ZooNotFoundError, DamagedZooError: as :func:`geozoo.store.open_zoo`.
     """
     zoo = open_zoo(url)
+    refuse_publication(zoo.location, act="there is nothing to collect; name")
     sizes = zoo.location.list()
     committed = {commit.cohort: commit.objects for commit in read_commits(zoo.location, zoo.location.list("commits"))}
     leases = read_leases(zoo.location, zoo.location.list("runs"))
@@ -70,4 +78,5 @@ def collect_garbage(
         leases=stale,
         objects=len(doomed),
         size=sum(sizes[name] for name in doomed),
+        kept=tuple(inventory.resumable),
     )

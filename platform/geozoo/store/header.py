@@ -96,6 +96,17 @@ class ZooHeader(BaseModel):
         return num_parameters(self.layout)
 
     @property
+    def keeps_best(self) -> bool:
+        """Whether the one checkpoint of every member is its best epoch: see `geozoo.store.best`."""
+        training = self.recipe.get("training")
+        return isinstance(training, dict) and training.get("checkpoints") == "best"
+
+    @property
+    def evaluated_epochs(self) -> tuple[int, ...]:
+        """The epochs that have metrics: the checkpoints, or all trained ones where the best is kept."""
+        return tuple(range(1, self.checkpoints[-1] + 1)) if self.keeps_best else self.checkpoints
+
+    @property
     def network(self) -> dict[str, Any]:
         """Which network the members are: ``name``, ``channels``, ``size`` and ``classes``, as `geozoo.nets` asks.
 

@@ -10,6 +10,7 @@ from geozoo.store.commit import commit_cohort
 from geozoo.store.header import HEADER_NAME
 from geozoo.store.lease import is_lease_name
 from geozoo.store.plans import plan_number
+from geozoo.store.resume import newest_by_cohort
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -21,11 +22,13 @@ _ATTEMPT = re.compile(r"cohorts/((?:0|[1-9]\d*)-\d+)-[0-9a-f]{8}/.+")
 class Inventory:
     """Names of objects that no commit names.
 
-    ``attempts`` are the objects of attempts without a commit, by the attempt's folder; ``leases`` are those of runs;
-    ``surplus`` are objects that a zoo has no use for.
+    ``attempts`` are the objects of attempts without a commit, by the attempt's folder; ``resumable`` likewise of those
+    that a cohort without a commit goes on from; ``leases`` are those of runs; ``surplus`` are objects that a zoo has no
+    use for.
     """
 
     attempts: dict[str, list[str]]
+    resumable: dict[str, list[str]]
     leases: list[str]
     surplus: list[str]
 
@@ -40,17 +43,21 @@ def take_inventory(
         committed: for each cohort with a commit, the names of its objects.
         planned: all planned cohorts.
     """
+    names = set(names)
     named = {name for objects in committed.values() for name in objects}
     folders = {folder_of(name) for name in named}
-    inventory = Inventory({}, [], [])
-    for name in sorted(set(names) - named):
+    there = {cohort for name in names if (cohort := commit_cohort(name)) is not None}
+    goes_on = {folder_of(name) for cohort, (_, name) in newest_by_cohort(names).items() if cohort not in there}
+    inventory = Inventory({}, {}, [], [])
+    for name in sorted(names - named):
         attempt = _ATTEMPT.fullmatch(name)
         if name == HEADER_NAME or plan_number(name) is not None or commit_cohort(name) is not None:
             continue
         if is_lease_name(name):
             inventory.leases.append(name)
         elif attempt and attempt[1] in planned and folder_of(name) not in folders:
-            inventory.attempts.setdefault(folder_of(name), []).append(name)
+            kind = inventory.resumable if folder_of(name) in goes_on else inventory.attempts
+            kind.setdefault(folder_of(name), []).append(name)
         else:
             inventory.surplus.append(name)
     return inventory

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from geozoo.store.location import Location
 
 METRICS_NAME = "metrics.parquet"
+HISTORY_NAME = "history.parquet"
+"""The metrics of all epochs, where a zoo keeps the states of the best ones alone."""
 
-_RUNNING = "running_"
+RUNNING = "running_"
+"""How the names of metrics of training begin; they are not defined at epoch 0."""
 
 Columns = dict[str, np.ndarray[Any, Any]]
 
@@ -43,14 +46,16 @@ def encode_metrics(members: Sequence[str], epochs: Sequence[int], blocks: Sequen
         values = np.stack([np.asarray(block[name]) for block in blocks], axis=1).reshape(-1)
         if values.dtype.kind not in "bi":
             values = values.astype(np.float64)
-        undefined = initial & np.isnan(values) if name.startswith(_RUNNING) else None
+        undefined = initial & np.isnan(values) if name.startswith(RUNNING) else None
         columns[name] = pa.array(values, mask=undefined, from_pandas=False)
     sink = io.BytesIO()
     pq.write_table(pa.table(columns), sink, compression="zstd")
     return sink.getvalue()
 
 
-def read_metrics(location: Location, commit: Commit, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def read_metrics(
+    location: Location, commit: Commit, columns: Sequence[str] | None = None, table_name: str = METRICS_NAME
+) -> pd.DataFrame:
     """Read the metrics of a committed cohort, nulls as NaN; ``columns`` narrows them, after ``member`` and ``epoch``.
 
     Raises:
@@ -60,7 +65,7 @@ def read_metrics(location: Location, commit: Commit, columns: Sequence[str] | No
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    name = f"{commit.folder}/{METRICS_NAME}"
+    name = f"{commit.folder}/{table_name}"
     try:
         data = location.read(name)
     except FileNotFoundError as error:

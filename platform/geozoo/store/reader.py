@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from geozoo.errors import DamagedZooError
-from geozoo.store.attempt import WEIGHTS_FOLDER
 from geozoo.store.concurrency import concurrently
 from geozoo.store.shards import Grid, decode_chunk, decode_index
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from geozoo.store.commit import Commit
+    from geozoo.store.commit import StoredObject
     from geozoo.store.location import Location
 
 _SPAN_BYTES = 4 * 2**20
 
 Integers = np.ndarray[Any, np.dtype[np.integer[Any]]]
+
+
+class StoredArray(Protocol):
+    """What describes an array of weights: how it is cut up, where its shards lie, and all objects by name."""
+
+    @property
+    def weights(self) -> Grid:
+        """How the array is cut up."""
+
+    @property
+    def weights_folder(self) -> str:
+        """Folder of the shards."""
+
+    @property
+    def objects(self) -> Mapping[str, StoredObject]:
+        """Size and SHA-256 of the shards, and of what else belongs to them."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +64,21 @@ class _Span:
     chunks: list[tuple[int, Integers]]
 
 
-def split_by_shard(commit: Commit, positions: Integers, checkpoints: Integers, rows: Integers) -> list[ShardRead]:
-    """Group the states wanted of one cohort by the shard they lie in.
+def split_by_shard(array: StoredArray, positions: Integers, checkpoints: Integers, rows: Integers) -> list[ShardRead]:
+    """Group the states wanted of one array by the shard they lie in.
 
     Raises:
-        DamagedZooError: the commit does not name that shard.
+        DamagedZooError: that shard is not among the objects.
     """
-    grid = commit.weights
+    grid = array.weights
     reads = []
     for group in group_equal(positions // grid.shard[0], checkpoints // grid.shard[1]):
         key = grid.shard_key(positions[group[0]], checkpoints[group[0]])
-        name = f"{commit.folder}/{WEIGHTS_FOLDER}/{key}"
-        if name not in commit.objects:
-            raise DamagedZooError(f"{name} is not named by the commit of cohort {commit.cohort}: run geozoo verify.")
+        name = f"{array.weights_folder}/{key}"
+        if name not in array.objects:
+            raise DamagedZooError(f"{name} is not named by what was committed: run geozoo verify.")
         members, steps = positions[group] % grid.shard[0], checkpoints[group] % grid.shard[1]
-        reads.append(ShardRead(name, commit.objects[name].size, grid, members, steps, rows[group]))
+        reads.append(ShardRead(name, array.objects[name].size, grid, members, steps, rows[group]))
     return reads
 
 

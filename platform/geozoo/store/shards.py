@@ -19,10 +19,14 @@ from geozoo.store.checksums import CRC_BYTES, seal, sealed_body
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from zarr.abc.store import Store
+
     from geozoo.store.backends import Bytes
 
+WEIGHTS_FOLDER = "weights.zarr"
 MAX_SHARD_BYTES = 64 * 2**20
 MAX_CHUNK_BYTES = 2**20
+MAX_PUBLISHED_CHUNK_BYTES = 2**18
 
 Triple = tuple[int, int, int]
 Floats = np.ndarray[Any, np.dtype[Any]]
@@ -67,6 +71,30 @@ class Grid(BaseModel):
             chunk=(chunk_members, chunk_checkpoints, params),
         )
 
+    @classmethod
+    def design_published(cls, shape: Triple, dtype: Literal["float32", "float16"]) -> Self:
+        """Choose shards of at most 64 MiB and chunks of at most 256 KiB, each at least one state, for all kinds of use.
+
+        A chunk spans about as many members as checkpoints, so that one member at all checkpoints and all members at one
+        checkpoint both cost a small part of the whole. A shard holds all checkpoints of as many members as fit; where
+        those of one row of chunks do not fit, fewer checkpoints.
+        """
+        members, checkpoints, params = shape
+        state = params * np.dtype(dtype).itemsize
+        states = max(1, MAX_PUBLISHED_CHUNK_BYTES // state)
+        chunk_checkpoints = _even(checkpoints, math.isqrt(states))
+        chunk_members = _even(members, states // chunk_checkpoints)
+        chunk = chunk_members * chunk_checkpoints * state
+        rows, columns = math.ceil(members / chunk_members), math.ceil(checkpoints / chunk_checkpoints)
+        along_checkpoints = _even(columns, MAX_SHARD_BYTES // chunk)
+        along_members = _even(rows, MAX_SHARD_BYTES // (chunk * columns)) if along_checkpoints == columns else 1
+        return cls(
+            dtype=dtype,
+            shape=shape,
+            shard=(chunk_members * along_members, chunk_checkpoints * along_checkpoints, params),
+            chunk=(chunk_members, chunk_checkpoints, params),
+        )
+
     @property
     def little_endian(self) -> np.dtype[Any]:
         """The type of the stored numbers."""
@@ -100,13 +128,23 @@ def _even(total: int, most: int) -> int:
 
 def array_metadata(grid: Grid, attributes: dict[str, Any]) -> bytes:
     """The ``zarr.json`` of an array, written by zarr itself."""
-    import zarr
-    from zarr.codecs import BytesCodec
     from zarr.storage import MemoryStore
 
     objects: dict[str, Any] = {}
+    make_array(MemoryStore(objects), None, grid, ("member", "checkpoint", "param"), attributes)
+    return bytes(objects["zarr.json"].to_bytes())
+
+
+def make_array(
+    store: Store, name: str | None, grid: Grid, dimensions: tuple[str, str, str], attributes: dict[str, Any]
+) -> None:
+    """Create an array of weights without data in a Zarr store, at its root where it has no name."""
+    import zarr
+    from zarr.codecs import BytesCodec
+
     zarr.create_array(
-        MemoryStore(objects),
+        store,
+        name=name,
         shape=grid.shape,
         shards=grid.shard,
         chunks=grid.chunk,
@@ -114,10 +152,9 @@ def array_metadata(grid: Grid, attributes: dict[str, Any]) -> bytes:
         serializer=BytesCodec(endian="little"),
         compressors=[{"name": "crc32c"}],
         fill_value=math.nan,
-        dimension_names=("member", "checkpoint", "param"),
+        dimension_names=dimensions,
         attributes=attributes,
     )
-    return bytes(objects["zarr.json"].to_bytes())
 
 
 def encode_shards(grid: Grid, first: int, block: Floats) -> Iterator[tuple[str, memoryview]]:
@@ -127,11 +164,14 @@ def encode_shards(grid: Grid, first: int, block: Floats) -> Iterator[tuple[str, 
     written too, so that all shards are alike.
     """
     for start in range(0, grid.shape[0], grid.shard[0]):
-        yield grid.shard_key(start, first), _encode_shard(grid, block[start : start + grid.shard[0]])
+        yield grid.shard_key(start, first), encode_shard(grid, block[start : start + grid.shard[0]])
 
 
-def _encode_shard(grid: Grid, block: Floats) -> memoryview:
-    """Chunks in row-major order, each followed by its crc, then the index of offsets and lengths and its crc."""
+def encode_shard(grid: Grid, block: Floats) -> memoryview:
+    """Encode a block that is at most one shard: chunks in row-major order, each with its crc, then the index.
+
+    The index has offset and length of each chunk, and a crc. What the block does not fill is NaN.
+    """
     along_members, along_checkpoints = grid.chunks_per_shard
     count = along_members * along_checkpoints
     shard = np.empty(count * grid.chunk_bytes + grid.index_bytes, dtype=np.uint8)

@@ -9,6 +9,8 @@ from geozoo.errors import InputError
 
 Split = Literal["train", "validation", "test"]
 
+SPLITS: tuple[Split, ...] = get_args(Split)
+
 _BOUNDS: tuple[tuple[Split, float], ...] = (("train", 0.70), ("validation", 0.85), ("test", 1.0))
 
 

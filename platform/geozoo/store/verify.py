@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
-from geozoo.errors import DamagedZooError, ZooNotFoundError
+from geozoo.errors import DamagedZooError, StoreUnusableError, ZooNotFoundError
 from geozoo.store.commit import Commit, commit_cohort, commit_name
 from geozoo.store.concurrency import concurrently
+from geozoo.store.finding import Finding, FindingKind
 from geozoo.store.header import HEADER_NAME, ZooHeader
 from geozoo.store.inventory import folder_cohort, take_inventory
 from geozoo.store.lease import read_leases
 from geozoo.store.location import Location, open_location
+from geozoo.store.manifest import MANIFEST_NAME, PUBLISHING_NAME, UNFINISHED
 from geozoo.store.plans import Plan, decode_plan, plan_name, plan_number
+from geozoo.store.published_verify import digest_faults, published_faults
 from geozoo.store.recompute import recompute_digests
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
-
-FindingKind = Literal["damage", "planned but uncommitted", "uncommitted attempt", "surplus", "stale run"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that does not fit: its kind, the object (or folder) it is about, and a sentence."""
-
-    kind: FindingKind
-    name: str
-    sentence: str
 
 
 @dataclass(frozen=True)
@@ -65,19 +57,38 @@ def verify(
     location = open_location(url)
     with location.opening():
         sizes = location.list()
+    progress = progress or (lambda done, total: None)
+    if MANIFEST_NAME in sizes:
+        return _verify_published(location, sizes, recompute_digest=recompute_digest, progress=progress)
+    if PUBLISHING_NAME in sizes:
+        raise StoreUnusableError(f"{location.url} holds {UNFINISHED}: run the same geozoo publish again.")
     if not any(name == HEADER_NAME or plan_number(name) is not None or commit_cohort(name) for name in sizes):
         raise ZooNotFoundError(f"there is no zoo at {location.url}: check the URL, or make one with geozoo populate.")
     check = _Check(location, sizes)
     header = check.header()
     plans = check.plans(header)
     commits = check.commits(header, plans)
-    check.committed_objects(commits, progress or (lambda done, total: None))
+    check.committed_objects(commits, progress)
     check.uncommitted(commits, plans)
     if recompute_digest and header is not None:
         check.digests(header, plans, commits)
+    return _report(location, sizes, check.findings)
+
+
+def _verify_published(
+    location: Location, sizes: dict[str, int], *, recompute_digest: bool, progress: Callable[[int, int], None]
+) -> Report:
+    """As `verify`, of a published zoo; digests are recomputed only where all objects are what was published."""
+    findings = list(published_faults(location, sizes, progress))
+    if recompute_digest and all(finding.kind != "damage" for finding in findings):
+        findings += digest_faults(location)
+    return _report(location, sizes, findings)
+
+
+def _report(location: Location, sizes: dict[str, int], findings: Iterable[Finding]) -> Report:
     kinds = get_args(FindingKind)
-    findings = sorted(check.findings, key=lambda finding: (kinds.index(finding.kind), finding.name))
-    return Report(location.url, tuple(findings), len(sizes), sum(sizes.values()))
+    ordered = sorted(findings, key=lambda finding: (kinds.index(finding.kind), finding.name))
+    return Report(location.url, tuple(ordered), len(sizes), sum(sizes.values()))
 
 
 @dataclass
@@ -180,6 +191,9 @@ class _Check:
             self.damage(commit_name(cohort), f"{commit_name(cohort)} commits a cohort that no readable plan has.")
         committed = {cohort: commit.objects for cohort, commit in commits.items()}
         inventory = take_inventory(self.sizes, committed, planned | with_commit)
+        for folder in inventory.resumable:
+            sentence = f"{folder} holds what cohort {folder_cohort(folder)} goes on from when it is populated again."
+            self.findings.append(Finding("resume point", folder, sentence))
         for folder, names in inventory.attempts.items():
             if folder_cohort(folder) in with_commit - commits.keys():
                 continue  # its commit is damaged and may name just this attempt

@@ -7,20 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geozoo.errors import DamagedZooError, InputError, NetworkError, NotCommittedError, ZooNotFoundError
+from geozoo.errors import DamagedZooError, InputError, NetworkError, StoreUnusableError, ZooNotFoundError
+from geozoo.store.best import BEST_EPOCH
 from geozoo.store.commit import Commit, commit_name
-from geozoo.store.concurrency import concurrently
 from geozoo.store.digest import zoo_digest
 from geozoo.store.header import HEADER_NAME, ZooHeader
+from geozoo.store.holdings import CommittedCohorts, Holdings
 from geozoo.store.location import Location, open_location
+from geozoo.store.manifest import MANIFEST_NAME, PUBLISHING_NAME, UNFINISHED
 from geozoo.store.merged import Merged
-from geozoo.store.metrics import read_metrics
-from geozoo.store.plans import Plan, cohort_plan, plan_columns, read_plans
-from geozoo.store.reader import ShardRead, ShardReader, group_equal, split_by_shard
+from geozoo.store.metrics import HISTORY_NAME, METRICS_NAME
+from geozoo.store.plans import Plan, plan_columns, read_plans
+from geozoo.store.published import read_published
+from geozoo.store.reader import ShardRead, ShardReader
+from geozoo.store.tensors import batches_trained, named_tensors
 from geozoo.store.weights import Indices, Weights
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -46,27 +50,25 @@ class Zoo:
     Attributes:
         location: root of the store.
         header: the content of ``zoo.json``.
+        plans: its plan files; none where it is published.
         members: one row per member: the columns of the plan, then ``plan`` (its number) and ``committed`` (bool), and
             in a merged zoo ``zoo``, the name of the one it comes from.
     """
 
-    def __init__(self, location: Location, header: ZooHeader, plans: Sequence[Plan], names: Collection[str]) -> None:
+    def __init__(
+        self, location: Location, header: ZooHeader, members: pd.DataFrame, holdings: Holdings, plans: Sequence[Plan]
+    ) -> None:
         import pandas as pd
 
         self.location = location
         self.header = header
         self.plans = tuple(plans)
-        self._header_sha256 = header.sha256
-        table = pd.concat([plan.table.assign(plan=plan.number) for plan in plans], ignore_index=True)
-        committed = {cohort for cohort in table["cohort"].unique() if commit_name(cohort) in names}
-        self.members: pd.DataFrame = table.assign(committed=table["cohort"].isin(committed))
         if isinstance(header.origin, Merged):
-            names = {cohort: header.origin.source_of(cohort).name for cohort in table["cohort"].unique()}
-            self.members["zoo"] = table["cohort"].map(names)
-        self._ids = pd.Index(table["member"])
-        self._cohort_codes, self._cohorts = pd.factorize(table["cohort"])
-        self._positions, self._committed = table["position"].to_numpy(), self.members["committed"].to_numpy()
-        self._commits: dict[str, Commit] = {}
+            names = {cohort: header.origin.source_of(cohort).name for cohort in members["cohort"].unique()}
+            members = members.assign(zoo=members["cohort"].map(names))
+        self.members = members
+        self._ids = pd.Index(members["member"])
+        self._holdings = holdings
         self._reader = ShardReader(location)
 
     def __repr__(self) -> str:
@@ -108,23 +110,34 @@ class Zoo:
         epochs: Epochs | None = None,
         members: Members | None = None,
     ) -> pd.DataFrame:
-        """Metrics, one row per member and epoch: ``member``, ``epoch``, then one column for each metric.
+        """Metrics of states, one row per member and epoch: ``member``, ``epoch``, then one column for each metric.
 
-        Rows are in the order of ``members`` (default: all committed ones), then by epoch (default: all checkpoints).
+        Where the zoo keeps the best epochs, they are those of the best one: see `geozoo.store.best`. Rows are in the
+        order of ``members`` (default: all committed ones), then by epoch (default: all checkpoints).
         """
+        if epochs is not None:
+            self._checkpoint_indices(epochs)
+        return self._read_tables(METRICS_NAME, columns, epochs, members)
+
+    def read_history(self, columns: Sequence[str] | None = None, members: Members | None = None) -> pd.DataFrame:
+        """Metrics of all epochs that have any, their states kept or not; rows as of :meth:`read_metrics`."""
+        name = HISTORY_NAME if self.header.keeps_best else METRICS_NAME
+        return self._read_tables(name, columns, None, members)
+
+    def _read_tables(
+        self, name: str, columns: Sequence[str] | None, epochs: Epochs | None, members: Members | None
+    ) -> pd.DataFrame:
         import pandas as pd
 
         committed = np.flatnonzero(self.members["committed"])
         rows = committed if members is None else self._rows(members)
-        commits = self._commits_of(rows)
-        if not commits:
+        tables = self._holdings.metric_tables(rows, columns, name)
+        if not tables:
             return pd.DataFrame(columns=["member", "epoch", *(columns or ())])
-        tables = concurrently(lambda commit: read_metrics(self.location, commit, columns), commits.values())
         table: pd.DataFrame = pd.concat(tables, ignore_index=True)
         order = pd.Index(self._ids[rows]).drop_duplicates().get_indexer(table["member"])
         keep = order >= 0
         if epochs is not None:
-            self._checkpoint_indices(epochs)
             keep &= table["epoch"].isin(np.atleast_1d(epochs)).to_numpy()
         table, order = table.loc[keep], order[keep]
         rows = np.lexsort((table["epoch"], order))
@@ -136,14 +149,17 @@ class Zoo:
 
     def shard_reads(self, members: Members, epochs: Epochs) -> list[ShardRead]:
         """What a :class:`ShardReader` has to read for :meth:`states`, shard by shard in the order of storage."""
-        return self._shard_reads(*self._pairs(members, epochs))
+        return self._holdings.shard_reads(*self._pairs(members, epochs))
 
     def state_dict(self, member: str | int, epoch: int) -> dict[str, torch.Tensor]:
-        """A member's tensors by name, float32; each owns its storage, so saving one saves no more than itself."""
-        import torch
+        """A member's tensors by name, float32 (batch counters int64), as its network loads them strictly.
 
-        vector = self.states(member, epoch)[0]
-        return {slot.name: torch.from_numpy(vector[slot.span].reshape(slot.shape).copy()) for slot in self.layout}
+        Each owns its storage, so saving one saves no more than itself.
+        """
+        vector, plan = self.states(member, epoch)[0], self.members.iloc[int(self._rows(member)[0])]
+        if self.header.keeps_best and any(slot.role == "buffer" for slot in self.layout):
+            epoch = int(self.read_metrics([BEST_EPOCH], members=[plan["member"]])[BEST_EPOCH].iloc[0])
+        return named_tensors(vector, self.layout, batches_trained(self.header, plan["batch_size"], epoch))
 
     def module(self, member: str | int, epoch: int) -> torch.nn.Module:
         """A member as a network in evaluation mode, ready to run.
@@ -151,9 +167,7 @@ class Zoo:
         Raises:
             NetworkError: the zoo was imported and does not tell which network, or which activation, its members have.
         """
-        import torch
-
-        from geozoo.nets import build_network, load_flat
+        from geozoo.nets import build_network
 
         network, plan = self.header.network, self.members.iloc[int(self._rows(member)[0])]
         activation, dropout = plan["activation"], plan["dropout"]
@@ -164,7 +178,7 @@ class Zoo:
             )
         dropout = float(dropout) if dropout == dropout else 0.0
         module = build_network(**network, activation=activation, dropout=dropout)
-        load_flat(module, torch.from_numpy(self.states(member, epoch)[0]), self.layout)
+        module.load_state_dict(self.state_dict(member, epoch))
         return module.eval()
 
     def torch_dataset(
@@ -203,16 +217,27 @@ class Zoo:
         return self.header.model_copy(update={**shared, "origin": None})
 
     def commits(self) -> dict[str, Commit]:
-        """All commits by cohort."""
-        return dict(self._commits_of(np.flatnonzero(self.members["committed"])))
+        """All commits by cohort; none where the zoo is published."""
+        return self._holdings.commits()
+
+    def how(self) -> dict[str, dict[str, Any]]:
+        """How each committed cohort was trained (engine, versions, processor, threads, wall time), by cohort."""
+        return self._holdings.how()
+
+    def stored_bytes(self) -> int:
+        """Size of the stored weights and metrics."""
+        return self._holdings.stored_bytes()
+
+    def digests(self) -> dict[str, str]:
+        """Digest of every member of a finished zoo by id, as committed."""
+        return self._holdings.digests()
 
     def digest(self) -> str:
-        """SHA-256 of the content of a finished zoo, from the members' digests in the commits.
+        """SHA-256 of the content of a finished zoo, from :meth:`digests`.
 
         Equal for zoos with the same members, weights and metrics, however they are cut into cohorts and objects.
         """
-        commits = self._commits_of(np.arange(len(self.members)))
-        return zoo_digest({member: digest for commit in commits.values() for member, digest in commit.digests.items()})
+        return zoo_digest(self.digests())
 
     def _pairs(self, members: Members, epochs: Epochs) -> tuple[Indices, Indices]:
         """Rows and checkpoint indices of states."""
@@ -251,59 +276,34 @@ class Zoo:
     def _read_states(self, rows: Indices, checkpoints: Indices) -> np.ndarray[Any, Any]:
         """States ``[n, params]`` in the stored dtype."""
         out = np.empty((len(rows), self.header.num_parameters), dtype=self.header.dtype)
-        self._reader.read(self._shard_reads(rows, checkpoints), out)
+        self._reader.read(self._holdings.shard_reads(rows, checkpoints), out)
         return out
-
-    def _shard_reads(self, rows: Indices, checkpoints: Indices) -> list[ShardRead]:
-        """What to read of which shard for states by row and checkpoint index."""
-        commits = self._commits_of(rows)
-        positions, codes = self._positions[rows], self._cohort_codes[rows]
-        reads = []
-        for where in group_equal(codes):
-            commit = commits[self._cohorts[codes[where[0]]]]
-            reads += split_by_shard(commit, positions[where], checkpoints[where], where)
-        return reads
-
-    def _commits_of(self, rows: Indices) -> dict[str, Commit]:
-        """Commits by cohort of the members in these rows, read concurrently and kept."""
-        missing = rows[~self._committed[rows]]
-        if len(missing):
-            first = self.members.iloc[missing.min()]
-            raise NotCommittedError(
-                f"member {first['member']} of {self.url} is planned but its cohort {first['cohort']} is not committed: "
-                "populate the zoo to the end, or open it again if that happened meanwhile."
-            )
-        cohorts = list(self._cohorts[np.unique(self._cohort_codes[rows])])
-        unread = [cohort for cohort in cohorts if cohort not in self._commits]
-        for commit in concurrently(self._read_commit, unread):
-            self._commits[commit.cohort] = commit
-        return {cohort: self._commits[cohort] for cohort in cohorts}
-
-    def _read_commit(self, cohort: str) -> Commit:
-        name = commit_name(cohort)
-        try:
-            commit = Commit.loads(self.location.read(name), name)
-        except FileNotFoundError as error:
-            raise DamagedZooError(f"{name} is missing in {self.url}: run geozoo verify and restore it.") from error
-        if (commit.header_sha256, commit.plan_sha256) != (self._header_sha256, self.plans[cohort_plan(cohort)].sha256):
-            raise DamagedZooError(f"{name} in {self.url} belongs to another zoo.json or plan: run geozoo verify.")
-        return commit
 
 
 def open_zoo(url: str | Path) -> Zoo:
-    """Open a zoo: reads ``zoo.json``, the plans and one listing; everything else is read when asked for.
+    """Open a zoo, or a published one: reads ``zoo.json``, the plans and one listing; the rest is read when asked for.
 
     Raises:
         ZooNotFoundError: there is no zoo at this URL.
-        StoreUnusableError: the URL cannot be read, or a newer geozoo wrote the zoo.
+        StoreUnusableError: the URL cannot be read, a newer geozoo wrote the zoo, or it is not wholly published yet.
         DamagedZooError: ``zoo.json`` or a plan is missing or damaged.
     """
+    import pandas as pd
+
     location = open_location(url)
     with location.opening():
         names = location.list()
+    if MANIFEST_NAME in names:
+        return Zoo(location, *read_published(location), plans=())
+    if PUBLISHING_NAME in names:
+        raise StoreUnusableError(f"{location.url} holds {UNFINISHED}: run the same geozoo publish again.")
     if HEADER_NAME not in names:
         if any(name.startswith("commits/") for name in names):
             raise DamagedZooError(f"{HEADER_NAME} is missing in {location.url}, which holds commits: restore it.")
         raise ZooNotFoundError(f"there is no zoo at {location.url}: check the URL, or make one with geozoo populate.")
     header = ZooHeader.loads(location.read(HEADER_NAME), f"{location.url}/{HEADER_NAME}")
-    return Zoo(location, header, read_plans(location, header, names), names)
+    plans = read_plans(location, header, names)
+    table = pd.concat([plan.table.assign(plan=plan.number) for plan in plans], ignore_index=True)
+    committed = {cohort for cohort in table["cohort"].unique() if commit_name(cohort) in names}
+    members = table.assign(committed=table["cohort"].isin(committed))
+    return Zoo(location, header, members, CommittedCohorts(location, header, plans, members), plans)

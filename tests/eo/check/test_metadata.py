@@ -17,7 +17,8 @@ from geozoo.eo.check.metadata import (
     check_offset,
     check_unreadable,
 )
-from geozoo.eo.tiles import BandFile, Raster, Tile
+from geozoo.eo.files import BandFile
+from geozoo.eo.tiles import Raster, Tile
 from tests.support.eo_tiles import draw_pixels, findings, undecided, write_tile
 from tests.support.tiles import draw_raster, write_raster
 

@@ -56,7 +56,7 @@ def facts(name: str, digest: bytes, split: str, bits: bytes | None) -> TileFacts
     raster = RasterFacts(
         "s2", f"{name}.tif", "B02", "uint16", "projected", 10, None, digest, Impression(fingerprint=bits)
     )
-    return TileFacts(name, split, (raster,))
+    return TileFacts(name, split, (raster,), {})
 
 
 def test_what_has_no_fingerprint_is_not_decidable() -> None:

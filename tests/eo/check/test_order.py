@@ -86,7 +86,7 @@ def test_cirrus() -> None:
 
 def facts(look: Impression) -> TileFacts:
     raster = RasterFacts("s2", "a.tif", " ".join(SENTINEL2_L2A), "uint16", "projected", 10, None, None, look)
-    return TileFacts("a", None, (raster,))
+    return TileFacts("a", None, (raster,), {})
 
 
 def vote(*against: bool) -> list[Finding | Undecided]:

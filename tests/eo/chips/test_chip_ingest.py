@@ -136,6 +136,10 @@ def test_another_plan_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"holds chips of another plan \(18 of 8 pixels from made; this one has"):
             begin_ingest(other, url, **{"size": 8, **options})  # type: ignore[arg-type]
     assert len(begin_ingest(collection, url, 8)) == 5
+    with open(first.rasters["s2"].files[0].path, "ab") as file:
+        file.write(b"\0")
+    with pytest.raises(InputError, match="or of files that have changed: choose another --to"):
+        begin_ingest(collection, url, 8)
 
 
 def test_several_workers_cut_what_one_does(tmp_path: Path) -> None:

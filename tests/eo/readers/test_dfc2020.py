@@ -63,11 +63,17 @@ def test_patches_of_one_region_are_one_scene(tmp_path: Path) -> None:
     assert len(set(scenes.values())) == 4
 
 
-def test_test_data_without_labels_are_refused_beside_labelled(tmp_path: Path) -> None:
+def test_a_patch_may_lack_a_file_or_have_one_that_cannot_be_opened(tmp_path: Path) -> None:
     write_dfc2020(tmp_path, "contest")
-    (tmp_path / "ROIs0000_test" / "dfc_0" / "ROIs0000_test_dfc_0_p2.tif").unlink()
-    with pytest.raises(DataNotFoundError, match=r"ROIs0000_test_0_p2 of .* has no dfc file"):
-        find_collection(tmp_path)
+    test = tmp_path / "ROIs0000_test"
+    (test / "dfc_0" / "ROIs0000_test_dfc_0_p2.tif").unlink()
+    (test / "s2_0" / "ROIs0000_test_s2_0_p2.tif").write_bytes(b"no raster")
+    (tile,) = (tile for tile in find_collection(tmp_path).tiles if tile.id == "ROIs0000_test_0_p2")
+    assert set(tile.rasters) == {"s1", "s2"}
+    assert tile.scene.startswith("ROIs0000_test_EPSG")
+    (test / "s1_0" / "ROIs0000_test_s1_0_p2.tif").unlink()
+    (tile,) = (tile for tile in find_collection(tmp_path).tiles if tile.id == "ROIs0000_test_0_p2")
+    assert (set(tile.rasters), tile.scene) == ({"s2"}, "ROIs0000_test_0")
 
 
 def test_an_empty_part_is_refused(tmp_path: Path) -> None:

@@ -126,16 +126,31 @@ def test_bands_are_not_guessed_at(tmp_path: Path, folders: dict[str, int], sente
         find_collection(tmp_path)
 
 
-def test_a_tile_without_one_of_its_files_is_named(tmp_path: Path) -> None:
+def test_a_tile_may_lack_a_file(tmp_path: Path) -> None:
     write_tiles(tmp_path, s1=2, s2=12)
     (tmp_path / "s1" / "b_1.tif").unlink()
-    with pytest.raises(DataNotFoundError, match=r"tile 'b_1' of .* has no file in s1"):
-        find_collection(tmp_path)
+    assert {tile.id: set(tile.rasters) for tile in find_collection(tmp_path).tiles} == {
+        "a_1": {"s1", "s2"},
+        "b_1": {"s2"},
+    }
 
 
-def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
-    write_tiles(tmp_path, s1=2)
+def test_one_damaged_file_does_not_decide_what_a_folder_holds(tmp_path: Path) -> None:
+    write_tiles(tmp_path, s1=2, s2=12)
     (tmp_path / "s1" / "a_1.tif").write_bytes(b"no raster")
+    for tile in ("c_1", "d_1"):
+        write_raster(tmp_path / "s2" / f"{tile}.tif", draw_raster(12))
+    write_raster(tmp_path / "s2" / "a_1.tif", draw_raster(11))
+    rasters = find_collection(tmp_path).tiles[0].rasters
+    assert {name: raster.sensor for name, raster in rasters.items()} == {"s1": "s1", "s2": "s2l2a"}
+    with pytest.raises(DataCorruptError, match=r"a_1\.tif cannot be read"):
+        read_raster(rasters["s1"])
+
+
+def test_a_folder_without_a_readable_file_is_refused(tmp_path: Path) -> None:
+    write_tiles(tmp_path, s1=2)
+    for tile in ("a_1", "b_1"):
+        (tmp_path / "s1" / f"{tile}.tif").write_bytes(b"no raster")
     with pytest.raises(DataCorruptError, match=r"a_1\.tif cannot be read"):
         find_collection(tmp_path)
 

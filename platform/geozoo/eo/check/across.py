@@ -17,6 +17,19 @@ PIXEL_TOLERANCE = 0.02
 """Pixels of two tiles may differ by this share: EuroSAT's are 9.98 to 10.01 m, the next product has 20 m."""
 
 
+def check_missing(facts: Sequence[TileFacts]) -> Iterator[Finding]:
+    """Tiles without a modality that more than half of the tiles have."""
+    counts = Counter(modality for tile in facts for modality in tile.files)
+    usual = [modality for modality, count in counts.items() if 2 * count > len(facts)]
+    for tile in facts:
+        for modality in usual:
+            if modality not in tile.files:
+                value = f"tile {tile.tile} has no {modality} file, which {counts[modality]} of {len(facts)} tiles have"
+                remedy = "restore it, or remove the tile"
+                beside = next(iter(tile.files.values()))
+                yield Finding("missing", "certain", tile.tile, beside, modality, value, remedy)
+
+
 def check_mixed_dtype(facts: Sequence[TileFacts]) -> Iterator[Finding]:
     """Tiles in another type than most of their modality."""
     remedy = "convert all tiles from the original to one type"

@@ -64,11 +64,19 @@ class Impression:
 
 @dataclass(frozen=True, slots=True)
 class TileFacts:
-    """Facts of one tile: its rasters, and which part of the data set it is in."""
+    """Facts of one tile.
+
+    Attributes:
+        tile: its id.
+        split: the part of the data set that it is in.
+        rasters: those that could be read.
+        files: the first file of every modality that it has, readable or not.
+    """
 
     tile: str
     split: str | None
     rasters: tuple[RasterFacts, ...]
+    files: dict[str, str]
 
 
 def facts_of(tile: OpenedTile, *, statistical: bool) -> TileFacts:
@@ -80,7 +88,8 @@ def facts_of(tile: OpenedTile, *, statistical: bool) -> TileFacts:
         if files:
             facts = _facts(modality, files, " ".join(raster.bands), one_crs)
             rasters.append(replace(facts, impression=_impression(tile, modality)) if statistical else facts)
-    return TileFacts(tile.tile.id, tile.tile.split, tuple(rasters))
+    there = {modality: str(raster.files[0]) for modality, raster in tile.tile.rasters.items()}
+    return TileFacts(tile.tile.id, tile.tile.split, tuple(rasters), there)
 
 
 def _facts(modality: str, files: list[OpenedFile], bands: str, one_crs: bool) -> RasterFacts:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from geozoo.eo.tiles import BandFile, opened
+from geozoo.eo.files import BandFile, opened
 from geozoo.errors import DataCorruptError, DataNotFoundError
 
 if TYPE_CHECKING:

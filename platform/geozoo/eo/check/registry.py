@@ -54,6 +54,7 @@ TILE_CHECKS = (
     TileCheck("label_borders", "statistical", borders.check_label_borders),
 )
 ACROSS_CHECKS = (
+    AcrossCheck("missing", "certain", across.check_missing),
     AcrossCheck("dtype", "certain", across.check_mixed_dtype),
     AcrossCheck("crs", "certain", across.check_mixed_crs),
     AcrossCheck("resolution", "certain", across.check_mixed_resolution),

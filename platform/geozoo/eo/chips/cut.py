@@ -9,8 +9,9 @@ import numpy as np
 
 from geozoo.eo.chips.footprint import footprints
 from geozoo.eo.chips.plan import MASK, chip_grid, reference_raster
+from geozoo.eo.files import opened
 from geozoo.eo.labels import majority_class, multilabels, recode_mask
-from geozoo.eo.tiles import IGNORE, Window, add_offset, opened, read_raster, source_grid, valid_pixels
+from geozoo.eo.tiles import IGNORE, Window, add_offset, read_raster, source_grid, valid_pixels
 from geozoo.eo.warp import inside, same_ground
 from geozoo.errors import DataCorruptError
 

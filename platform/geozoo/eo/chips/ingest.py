@@ -91,7 +91,8 @@ def begin_ingest(
             if there != header:
                 raise InputError(
                     f"{location.url} holds chips of another plan ({there.count} of {there.size} pixels from "
-                    f"{there.name}; this one has {header.count} of {size} from {collection.name}): choose another --to"
+                    f"{there.name}; this one has {header.count} of {size} from {collection.name}) or of files that "
+                    "have changed: choose another --to"
                 )
         location.write(f"{ARRAYS}/zarr.json", b'{"zarr_format": 3, "node_type": "group", "attributes": {}}')
         for name, array in arrays.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from geozoo.eo.bands import select_bands
 from geozoo.eo.chips.array import ChipArray
 from geozoo.eo.tiles import Window, grid_of, read_raster
 from geozoo.eo.warp import grid_onto
-from geozoo.errors import BandError, DataCorruptError, InputError
+from geozoo.errors import BandError, DataCorruptError, DataNotFoundError, InputError
 from geozoo.store.concurrency import concurrently
 
 if TYPE_CHECKING:
@@ -139,13 +140,29 @@ def design_arrays(first: Tile, names: Mapping[str, tuple[str, ...]], count: int,
 def digest_plan(
     collection: Collection, table: pd.DataFrame, arrays: Iterable[ChipArray], onto: Onto | None = None
 ) -> str:
-    """SHA-256 over what is cut and how, so that another plan is not taken for a continued one; no path is in it."""
+    """SHA-256 over what is cut and how, so that another plan is not taken for a continued one.
+
+    No path is in it, but the sizes of all files are: a source that was mended or replaced is another plan.
+    """
     digest = hashlib.sha256(f"{onto}\n".encode())
+    known: dict[str, int | None] = {}
     for tile in collection.tiles:
         rasters = [(name, one.sensor, one.bands, one.offset, one.baseline) for name, one in tile.rasters.items()]
-        about = (tile.id, tile.scene, tile.labels, tile.split, tile.date, tile.recode, rasters)
+        paths = dict.fromkeys(file.path for one in tile.rasters.values() for file in one.files)
+        sizes = [known[path] if path in known else known.setdefault(path, _size(path)) for path in paths]
+        about = (tile.id, tile.scene, tile.labels, tile.split, tile.date, tile.recode, rasters, sizes)
         digest.update(f"{about}\n".encode())
     digest.update(table[["tile", "row", "column"]].to_numpy().astype("<i8").tobytes())
     for array in arrays:
         digest.update(array.model_dump_json().encode())
     return digest.hexdigest()
+
+
+def _size(path: str) -> int | None:
+    """Bytes of a file; None for what only GDAL can open."""
+    if path.startswith("/vsi"):
+        return None
+    try:
+        return os.path.getsize(path)
+    except FileNotFoundError:
+        raise DataNotFoundError(f"{path} is missing: restore it, or remove what refers to it") from None

@@ -7,8 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from geozoo.eo.bands import SENTINEL1, SENTINEL2_L2A
+from geozoo.eo.files import BandFile
 from geozoo.eo.readers.record import ReaderRecord
-from geozoo.eo.tiles import BandFile, Collection, Raster, Tile
+from geozoo.eo.tiles import Collection, Raster, Tile
 from geozoo.errors import DataCorruptError, DataNotFoundError
 
 if TYPE_CHECKING:
@@ -63,16 +64,16 @@ _NUMBERS = {corine: number for number, merged in enumerate(NOMENCLATURE.values()
 def find_bigearthnet(path: Path) -> Collection:
     """Tiles of ``BigEarthNet-v1.0/`` (or ``BigEarthNet-S2-*``), of ``BigEarthNet-S1-*``, or of both as pairs.
 
-    The file beside a Sentinel-1 patch names the Sentinel-2 patch that it belongs to (``corresponding_s2_patch``),
-    whose name is the tile's id. Labels are those of the 43 CORINE classes that are in the `NOMENCLATURE` of 19; a tile
-    may have none. Bands of Sentinel-2 have 120, 60 or 20 pixels. The scene is the tile of the Sentinel-2 grid. The
-    processing baseline of the Level-2A is not told: all is older than the offset.
+    The file beside a Sentinel-1 patch names the Sentinel-2 patch that it belongs to (``corresponding_s2_patch``), whose
+    name is the tile's id; a patch may lack its partner. Labels are those of the 43 CORINE classes that are in the
+    `NOMENCLATURE` of 19; a tile may have none. Bands of Sentinel-2 have 120, 60 or 20 pixels. The scene is the tile of
+    the Sentinel-2 grid. The processing baseline of the Level-2A is not told: all is older than the offset.
 
     ``train.csv``, ``val.csv`` and ``test.csv`` (or ``bigearthnet-*.csv``, as TorchGeo names them), with the Sentinel-2
     patch in the first column, decide the split.
 
     Raises:
-        DataNotFoundError: no patch is there, or one lacks its partner or its labels.
+        DataNotFoundError: no patch is there, or one lacks its labels.
         DataCorruptError: a file of labels cannot be read or has a label that is no CORINE class.
     """
     optical = _patches(path, ("BigEarthNet-v1*", "BigEarthNet-S2-*"))
@@ -81,13 +82,10 @@ def find_bigearthnet(path: Path) -> Collection:
         raise DataNotFoundError(
             f"{path} has no patches: expected folders below BigEarthNet-v1.0 or BigEarthNet-S1-v1.0"
         )
-    if optical and radar and (alone := sorted(optical.keys() ^ radar.keys())):
-        has = "Sentinel-2" if alone[0] in optical else "Sentinel-1"
-        raise DataNotFoundError(f"patch {alone[0]} of {path} has only {has}: restore its partner or remove it")
     splits = _splits(path)
     tiles = []
-    for name in sorted(optical or radar):
-        folders = {source: there[name] for source, there in (("s1", radar), ("s2", optical)) if there}
+    for name in sorted(optical.keys() | radar.keys()):
+        folders = {source: there[name] for source, there in (("s1", radar), ("s2", optical)) if name in there}
         tiles.append(_tile(name, folders, splits.get(name)))
     return Collection("bigearthnet", tuple(tiles), CLASSES, multilabel=True)
 

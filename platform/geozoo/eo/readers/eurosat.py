@@ -8,8 +8,9 @@ import numpy as np
 
 from geozoo.datasets.hf_parquet import EUROSAT_CLASSES as CLASSES
 from geozoo.eo.bands import DISPLAY, EUROSAT_BANDS
+from geozoo.eo.files import BandFile
 from geozoo.eo.readers.record import ReaderRecord
-from geozoo.eo.tiles import BandFile, Collection, Raster, Tile
+from geozoo.eo.tiles import Collection, Raster, Tile
 from geozoo.errors import DataCorruptError, DataNotFoundError, InputError
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from geozoo.eo.bands import DISPLAY, LABELS, SENTINEL1, SENTINEL2_L1C, SENTINEL2_L2A, band_name, find_sensor
+from geozoo.eo.files import BandFile, opened
 from geozoo.eo.readers.record import ReaderRecord
-from geozoo.eo.tiles import IGNORE, BandFile, Collection, Raster, Tile, opened
-from geozoo.errors import BandError, DataNotFoundError, InputError
+from geozoo.eo.tiles import IGNORE, Collection, Raster, Tile
+from geozoo.errors import BandError, DataCorruptError, DataNotFoundError, InputError
 from geozoo.recipe.load import load_document
 from geozoo.recipe.space import Frozen
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 LAYOUT = "geozoo.yaml"
 SUFFIXES = (".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg")
 """Of raster files; where a tile has several in one folder the earlier counts: a JPEG beside a GeoTIFF is a preview."""
+ASKED = 5
+"""Files of a subfolder that are opened to learn its bands."""
 _LABEL_FOLDERS = ("lulc", "lc", "dfc", "mask", "masks", "label", "labels")
 
 
@@ -57,17 +60,21 @@ class Layout(Frozen):
 def find_folder(path: Path) -> Collection:
     """Tiles of a folder such as ``S1RTC/a.tif``, ``S2L2A/a.tif``, ``LULC/a.tif``.
 
-    A subfolder's sensor is recognised from the band descriptions of its first file. Where these say nothing, from its
-    name and the number of bands: ``s1*`` with 2, ``s2*`` with 13 (Level-1C) or 12 (Level-2A), ``*rgb*`` with 3,
-    ``lulc``, ``lc``, ``dfc``, ``mask`` or ``label`` with 1. **The order of such bands is then assumed to be the
-    product's own** (VV, VH; B01 to B08, B8A, B09, [B10,] B11, B12), which EuroSAT's, for one, is not: state ``bands``
-    in a `Layout` where it is another. Other subfolders are left out, which the notes of the collection say.
+    A subfolder's sensor is recognised from the band descriptions of the first `ASKED` of its files that can be opened,
+    so that one damaged file does not decide. Where these say nothing, from its name and the number of bands: ``s1*``
+    with 2, ``s2*`` with 13 (Level-1C) or 12 (Level-2A), ``*rgb*`` with 3, ``lulc``, ``lc``, ``dfc``, ``mask`` or
+    ``label`` with 1. **The order of such bands is then assumed to be the product's own** (VV, VH; B01 to B08, B8A, B09,
+    [B10,] B11, B12), which EuroSAT's, for one, is not: state ``bands`` in a `Layout` where it is another. Other
+    subfolders are left out, which the notes of the collection say.
 
     The modalities are ``s1``, ``s2``, ``rgb`` and ``mask``; where there are both levels of Sentinel-2, ``s2l1c`` and
     ``s2l2a``. Baselines are unknown and no offset is added.
 
+    A tile may lack the file of a modality.
+
     Raises:
-        DataNotFoundError: no subfolder is recognised, or a tile lacks a file in one of them.
+        DataNotFoundError: no subfolder is recognised.
+        DataCorruptError: none of the first files of a subfolder can be opened.
         BandError: bands fit no sensor, or two folders hold the same modality.
         RecipeError: the ``geozoo.yaml`` is not valid.
         InputError: its scene expression does not fit a file name.
@@ -83,14 +90,10 @@ def find_folder(path: Path) -> Collection:
     recode = _recode(layout.classes)
     tiles = []
     for stem in sorted(set().union(*files.values())):
-        if missing := [modalities[name].folder for name, there in files.items() if stem not in there]:
-            raise DataNotFoundError(
-                f"tile {stem!r} of {path} has no file in {', '.join(missing)}: every tile needs one in each folder, so "
-                "restore it or remove the others"
-            )
         rasters = {
             name: Raster.of_file(modality.sensor, files[name][stem], bands[name])
             for name, modality in modalities.items()
+            if stem in files[name]
         }
         tiles.append(Tile(stem, rasters, _scene(stem, layout.scene), recode=recode if "mask" in rasters else None))
     classes = tuple(layout.classes[code] for code in sorted(layout.classes))
@@ -120,12 +123,16 @@ def _recognised(path: Path) -> tuple[dict[str, Modality], tuple[str, ...]]:
             files = files_by_stem(folder)
         except DataNotFoundError:
             continue
-        with opened(BandFile(str(files[min(files)]))) as source:
-            descriptions = [band_name(text or "") for text in source.descriptions]
-        if known := _recognise(folder.name.lower(), descriptions):
+        asked, name = _descriptions(files), folder.name.lower()
+        if known := next(filter(None, (_recognise(name, descriptions) for descriptions in asked)), None):
             found.append(Modality(folder=folder.name, sensor=known[0], bands=known[1]))
+        elif name.startswith(("s1", "s2")):
+            raise BandError(
+                f"folder {folder.name!r} has {len(asked[0])} bands without names: state its sensor and bands in a "
+                f"{LAYOUT}"
+            )
         else:
-            notes.append(f"folder {folder.name} was left out: its {len(descriptions)} bands are of no known sensor")
+            notes.append(f"folder {folder.name} was left out: its {len(asked[0])} bands are of no known sensor")
     names = _modality_names([modality.sensor for modality in found])
     if double := [name for name, count in Counter(names).items() if count > 1]:
         folders = [modality.folder for name, modality in zip(names, found, strict=True) if name == double[0]]
@@ -135,15 +142,32 @@ def _recognised(path: Path) -> tuple[dict[str, Modality], tuple[str, ...]]:
     return dict(zip(names, found, strict=True)), tuple(notes)
 
 
+def _descriptions(files: Mapping[str, Path]) -> list[tuple[str, ...]]:
+    """The names of the bands, "" where one has none, of the first readable files: those of most files first."""
+    found: Counter[tuple[str, ...]] = Counter()
+    broken: DataCorruptError | None = None
+    for stem in sorted(files):
+        try:
+            with opened(BandFile(str(files[stem]))) as source:
+                found[tuple(band_name(text or "") for text in source.descriptions)] += 1
+        except DataCorruptError as error:
+            broken = broken or error
+        if found.total() == ASKED:
+            break
+    if not found and broken:
+        raise broken
+    return [descriptions for descriptions, _ in found.most_common()]
+
+
 def _modality_names(sensors: list[str]) -> list[str]:
     both = {"s2l1c", "s2l2a"} <= set(sensors)
     short = {"labels": "mask"} if both else {"labels": "mask", "s2l1c": "s2", "s2l2a": "s2"}
     return [short.get(sensor, sensor) for sensor in sensors]
 
 
-def _recognise(name: str, descriptions: list[str]) -> tuple[str, tuple[str, ...]] | None:
+def _recognise(name: str, descriptions: tuple[str, ...]) -> tuple[str, tuple[str, ...]] | None:
     """Sensor and bands of a subfolder by its name and the descriptions of its bands, "" where a band has none."""
-    described = tuple(descriptions) if len(set(descriptions)) == len(descriptions) else ()
+    described = descriptions if len(set(descriptions)) == len(descriptions) else ()
     if described and set(described) <= set(SENTINEL2_L1C):
         level = re.search("l1c|l2a", name)
         return f"s2{level[0] if level else 'l1c' if 'B10' in described else 'l2a'}", described
@@ -161,13 +185,14 @@ def _recognise(name: str, descriptions: list[str]) -> tuple[str, tuple[str, ...]
         return "s2l1c", SENTINEL2_L1C
     if name.startswith("s2") and count == len(SENTINEL2_L2A) and "l1c" not in name:
         return "s2l2a", SENTINEL2_L2A
-    if name.startswith(("s1", "s2")):
-        raise BandError(f"folder {name!r} has {count} bands without names: state its sensor and bands in a {LAYOUT}")
     return None
 
 
 def _bands(path: Path, modality: Modality, files: Mapping[str, Path]) -> tuple[str, ...]:
-    """Names of the bands of a modality, checked against its sensor and the first of its files."""
+    """Names of the bands of a modality, checked against its sensor and the first of its files.
+
+    What other files have is for `geozoo.eo.check` to say.
+    """
     known = find_sensor(modality.sensor).bands
     bands = modality.bands or known
     if unknown := [band for band in bands if band not in known]:
@@ -175,11 +200,10 @@ def _bands(path: Path, modality: Modality, files: Mapping[str, Path]) -> tuple[s
             f"folder {modality.folder} of {path} is said to have {', '.join(unknown)}, but {modality.sensor} "
             f"has the bands {' '.join(known)}: correct the {LAYOUT}"
         )
-    with opened(BandFile(str(files[min(files)]))) as source:
-        count = source.count
-    if count != len(bands):
+    counts = [len(descriptions) for descriptions in _descriptions(files)]
+    if len(bands) not in counts:
         raise BandError(
-            f"files in folder {modality.folder} of {path} have {count} bands, not {modality.sensor}'s {len(bands)} "
+            f"files in folder {modality.folder} of {path} have {counts[0]} bands, not {modality.sensor}'s {len(bands)} "
             f"({' '.join(bands)}): state its bands in a {LAYOUT}"
         )
     return bands

@@ -53,7 +53,7 @@ def find_sen12ms(path: Path) -> Collection:
     patch with a broken Sentinel-1 file is left out, which the notes of the collection say.
 
     Raises:
-        DataNotFoundError: no patch is there, or one lacks a file.
+        DataNotFoundError: no patch is there.
         DataCorruptError: a list names no patch or scene.
     """
     patches = find_patches(path, SEASONS, ("s1", "s2", "lc"))
@@ -70,10 +70,10 @@ def find_sen12ms(path: Path) -> Collection:
 def find_patches(path: Path, seasons: Sequence[str], sources: Sequence[str]) -> dict[Patch, dict[str, Path]]:
     """Files of each patch by source, from ``season/source_*/season_source_scene_pnumber.tif``, ordered by patch.
 
-    Sources of which there is no file at all are not asked for.
+    A patch may lack the file of a source.
 
     Raises:
-        DataNotFoundError: there is no patch, or one lacks the file of a source.
+        DataNotFoundError: there is no patch.
     """
     found: dict[Patch, dict[str, Path]] = defaultdict(dict)
     for season in seasons:
@@ -82,15 +82,9 @@ def find_patches(path: Path, seasons: Sequence[str], sources: Sequence[str]) -> 
                 name = _NAME.fullmatch(file.name)
                 if name and (name["season"], name["source"]) == (season, source):
                     found[Patch(season, name["scene"], int(name["patch"]))][source] = file
-    there = [source for source in sources if any(source in files for files in found.values())]
-    if not {"s1", "s2"} & set(there):
+    if not any({"s1", "s2"} & files.keys() for files in found.values()):
         example = f"{seasons[0]}/s2_1/{seasons[0]}_s2_1_p30.tif"
         raise DataNotFoundError(f"{path} has no patches: expected files such as {example}")
-    for patch, files in found.items():
-        if missing := [source for source in there if source not in files]:
-            raise DataNotFoundError(
-                f"patch {patch} of {path} has no {missing[0]} file beside {next(iter(files.values())).name}: restore it"
-            )
     return {patch: found[patch] for patch in sorted(found, key=_order)}
 
 

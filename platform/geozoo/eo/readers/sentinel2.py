@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from xml.etree import ElementTree
 
 from geozoo.eo.bands import SENTINEL2_L1C, find_sensor
+from geozoo.eo.files import BandFile
 from geozoo.eo.readers.record import ReaderRecord
-from geozoo.eo.tiles import BandFile, Collection, Raster, Tile
+from geozoo.eo.tiles import Collection, Raster, Tile
 from geozoo.errors import DataCorruptError, DataNotFoundError
 
 if TYPE_CHECKING:

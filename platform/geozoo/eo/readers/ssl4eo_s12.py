@@ -7,8 +7,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from geozoo.eo.bands import SENTINEL1, SENTINEL2_L1C, SENTINEL2_L2A
+from geozoo.eo.files import BandFile
 from geozoo.eo.readers.record import ReaderRecord
-from geozoo.eo.tiles import BandFile, Collection, Raster, Tile
+from geozoo.eo.tiles import Collection, Raster, Tile
 from geozoo.errors import DataCorruptError, DataNotFoundError
 
 if TYPE_CHECKING:

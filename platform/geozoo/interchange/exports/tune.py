@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 from geozoo.interchange.exports.published import keys_of, logged, metric_names, settings_of
 from geozoo.interchange.exports.writing import chosen_epochs, chosen_rows, new_folder, row_blocks
 from geozoo.interchange.settings import SOURCE
+from geozoo.store.tensors import batches_trained, named_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
     import pandas as pd
+    from torch import Tensor
 
     from geozoo.store import Zoo
 
@@ -52,15 +55,21 @@ def export_tune(
             _write_tables(zoo, table, trials, wanted)
             for epoch in wanted:
                 for row, trial, vector in zip(table, trials, zoo.states(block, epoch), strict=True):
-                    state = OrderedDict(
-                        (key, torch.from_numpy(vector[slot.span].reshape(slot.shape).copy()))
-                        for key, slot in zip(keys_of(zoo, row), zoo.layout, strict=True)
-                    )
+                    state = _state(zoo, row, epoch, vector)
                     (trial / f"checkpoint_{epoch:06d}").mkdir()
                     torch.save(state, trial / f"checkpoint_{epoch:06d}" / "checkpoints")
                 done += len(block)
                 on_step("states", done, total)
     return total
+
+
+def _state(zoo: Zoo, row: Mapping[Any, Any], epoch: int, vector: np.ndarray[Any, Any]) -> OrderedDict[str, Tensor]:
+    """A state in the order of the layout; of an imported zoo with its source's keys, and no counters of BatchNorm."""
+    tensors = named_tensors(vector, zoo.layout, batches_trained(zoo.header, row["batch_size"], epoch))
+    if zoo.header.origin is None:
+        return OrderedDict(tensors)
+    keys = zip(keys_of(zoo, row), zoo.layout, strict=True)
+    return OrderedDict((key, tensors[slot.name]) for key, slot in keys)
 
 
 def trial_name(zoo: Zoo, row: Mapping[Any, Any], number: int) -> str:

@@ -137,8 +137,16 @@ def _form(shapes: Shapes) -> tuple[tuple[int, ...], ...]:
 
 
 def _trial_folders(root: Path) -> Iterator[Path]:
-    """Folders of trials at any depth, in order: with results, settings or checkpoints, or with nothing at all."""
-    for current, folders, files in os.walk(root):
+    """Folders of trials at any depth, in order: with results, settings or checkpoints, or with nothing at all.
+
+    Links to folders are followed, each folder once.
+    """
+    seen = set()
+    for current, folders, files in os.walk(root, followlinks=True):
+        if (real := os.path.realpath(current)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
         folders.sort()
         inside = [name for name in folders if _CHECKPOINT.fullmatch(name)]
         trial = RESULTS in files or PARAMETERS in files or bool(inside)

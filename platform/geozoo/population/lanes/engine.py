@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from geozoo.datasets.images import normalise
 from geozoo.nets import build_network
 from geozoo.population.dropout import StreamDropout
-from geozoo.population.engine import Block, CohortJob, Progress
+from geozoo.population.engine import Block, CohortJob, Progress, Snapshot
 from geozoo.population.lanes.compiled import compiled
 from geozoo.population.lanes.draws import BINS
 from geozoo.population.lanes.lowering import lower
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 CALL_MACS = 4e9
 """Multiply-adds of one call of compiled code, a fraction of a second: between calls, progress is reported."""
+
+GOES_ON = ("weights", "first", "second", "finite")
+"""The arrays of a `Cohort` that training changes from epoch to epoch."""
 
 Span = tuple[int, int]
 Buffers = tuple[Any, ...]
@@ -73,6 +77,17 @@ class Cohort:
         """What compiled code is handed."""
         state = (self.weights, self.first, self.second, self.settings)
         return (*state, self.seeds, self.finite, self.losses, self.right)
+
+    def snapshot(self, epoch: int) -> Snapshot:
+        """What training goes on from."""
+        rows = range(len(self.weights))
+        return Snapshot(epoch, tuple({name: np.array(getattr(self, name)[row]) for name in GOES_ON} for row in rows))
+
+    def restore(self, start: Snapshot) -> None:
+        """Go on from a snapshot."""
+        for row, state in enumerate(start.members):
+            for name in GOES_ON:
+                getattr(self, name)[row] = state[name]
 
     def take_sums(self, tally: Tally, images: int) -> None:
         """Count the sums over some images, and set them back to zero."""
@@ -186,17 +201,20 @@ class LanesEngine:
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
 
-    def train(self, job: CohortJob, images: ImageSet) -> Iterator[Progress]:
+    def train(self, job: CohortJob, images: ImageSet, start: Snapshot | None = None) -> Iterator[Progress]:
         """See `geozoo.population.engine.Engine.train`."""
         run = Run(job, images, self.threads)
         try:
-            if 0 in job.checkpoints:
+            if start is not None:
+                run.cohort.restore(start)
+            elif 0 in job.checkpoints:
                 yield from run.block(0, None)
-            for epoch in range(1, job.checkpoints[-1] + 1):
+            for epoch in job.epochs_after(start):
                 running = Tally.zeros(len(job.seeds))
                 yield from run.epoch(epoch, running)
                 if epoch in job.checkpoints:
                     yield from run.block(epoch, running)
+                yield Progress(0, None, partial(run.cohort.snapshot, epoch))
         finally:
             run.workers.close()
 

@@ -1,0 +1,1 @@
+"""Publishing: a finished zoo as a data set that stands alone."""
