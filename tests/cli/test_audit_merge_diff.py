@@ -139,3 +139,13 @@ def test_equal_zoos_exit_0_and_a_missing_one_2(folder: Path, tmp_path: Path) -> 
     assert "recipe: population.grid.activation is ['tanh'] in A and ['relu'] in B" in other.out
     assert "members: 0 common, 0 of them differ; 4 only in A, 4 only in B" in other.out
     assert geozoo("diff", folder / "tanh", tmp_path / "nowhere").code == 2
+
+
+def test_published_zoos_are_audited_and_compared_and_not_merged(folder: Path, tmp_path: Path) -> None:
+    options = ("--license", "CC-BY-4.0", "--author", "A. Author")
+    assert geozoo("publish", folder / "tanh", "--to", tmp_path / "published", *options).code == 0
+    assert geozoo("audit", tmp_path / "published", "--retrain", 2).code == 0
+    assert geozoo("diff", folder / "tanh", tmp_path / "published").code == 0
+    refused = geozoo("merge", tmp_path / "published", folder / "relu", "--to", tmp_path / "both")
+    assert refused.code == 2
+    assert "is a published zoo" in refused.complaint
