@@ -128,7 +128,12 @@ def is_committed(zoo: Zoo, cohort: str) -> bool:
 
 
 def cohort_job(zoo: Zoo, cohort: str) -> CohortJob:
-    """What an engine is asked for one cohort of a zoo's plan."""
+    """What an engine is asked for one cohort of a zoo's plan.
+
+    Raises:
+        ZooMismatchError: the zoo was imported or merged, so that nothing here tells how to train it.
+    """
+    refuse_derived(zoo, "train")
     return members_job(zoo.header, zoo.plan_of(cohort))
 
 
