@@ -7,6 +7,7 @@ import { formatNumber } from "./table.js";
 const MARGIN = { left: 56, right: 14, top: 12, bottom: 40 };
 const INSET = 8;
 const REACH = 12;
+const [OPAQUE, CLEAR, FAINT] = [255, 190, 90];
 const DIAMETERS = [3, 7];
 
 /** A scatter plot below `host`; `onPick` is called with the row of a clicked member, `describe` names one under the pointer. */
@@ -44,24 +45,25 @@ export class Scatter {
     this.legend.replaceChildren(...legendOf(colour));
   }
 
-  /** Order the points, selected ones on top, and compute their places. */
+  /** Order the points, selected ones on top and the marked one last, and compute their places. */
   place(x, y, mask, marked, rows) {
-    const below = [];
-    const above = [];
     const count = rows ? rows.length : mask.length;
-    for (let point = 0; point < count; point++) {
-      const row = rows ? rows[point] : point;
-      if (row === marked) continue;
-      (mask[row] ? above : below).push(point);
+    const rowOf = (point) => (rows ? rows[point] : point);
+    this.drawn = new Uint32Array(count);
+    let filled = 0;
+    for (const layer of [0, 1]) for (let point = 0; point < count; point++) if (mask[rowOf(point)] === layer) this.drawn[filled++] = point;
+    const at = marked === null ? -1 : this.drawn.findIndex((point) => rowOf(point) === marked);
+    if (at >= 0) {
+      this.drawn.copyWithin(at, at + 1);
+      this.drawn[count - 1] = rows ? rows.indexOf(marked) : marked;
     }
-    this.drawn = below.concat(above);
-    for (let point = 0; point < count; point++) if ((rows ? rows[point] : point) === marked) this.drawn.push(point);
     const [across, up] = [this.canvas.clientWidth, this.canvas.clientHeight].map((length) => INSET / length);
-    this.places = new Float32Array(2 * this.drawn.length);
-    this.drawn.forEach((point, index) => {
-      this.places[2 * index] = alongAxis(x, point, across);
-      this.places[2 * index + 1] = alongAxis(y, point, up);
-    });
+    const [lefts, heights] = [placesAlong(x, across), placesAlong(y, up)];
+    this.places = new Float32Array(2 * count);
+    for (let index = 0; index < count; index++) {
+      this.places[2 * index] = lefts[this.drawn[index]];
+      this.places[2 * index + 1] = heights[this.drawn[index]];
+    }
     this.mask = mask;
   }
 
@@ -95,20 +97,20 @@ export class Scatter {
   }
 }
 
-/** Place of a point along a column, with `inset` kept free at both ends; categories in bands, their points spread within by a hash of the row. */
-function alongAxis(column, point, inset) {
-  if (!column.isCategory) {
-    const place = column.place(column.numbers[point]);
-    return Number.isFinite(place) ? inset + place * (1 - 2 * inset) : -1;
-  }
-  const spread = ((point * 2654435761) % 4096) / 4096 - 0.5;
-  return (column.codes[point] + 0.5 + 0.7 * spread) / column.categories.length;
+/** Places of all points along a column, with `inset` kept free at both ends; categories in bands, spread by a hash. */
+function placesAlong(column, inset) {
+  if (column.along?.inset === inset) return column.along.places;
+  const places = column.isCategory
+    ? Float32Array.from(column.codes, (code, point) => (code + 0.5 + 0.7 * spreadOf(point)) / column.categories.length)
+    : Float32Array.from(column.numbers, (number) => {
+        const place = column.place(number);
+        return Number.isFinite(place) ? inset + place * (1 - 2 * inset) : -1;
+      });
+  column.along = { inset, places };
+  return places;
 }
 
-/** Points are smaller where there are more of them. */
-function diameterOf(count) {
-  return Math.min(DIAMETERS[1], Math.max(DIAMETERS[0], 150 / Math.sqrt(count)));
-}
+const spreadOf = (point) => ((point * 2654435761) % 4096) / 4096 - 0.5;
 
 function drawAxes(x, y, width, height) {
   const axis = (column, ticks) =>
@@ -137,11 +139,12 @@ function tintsOf(colour, drawn, mask, marked, rows) {
   const [quiet, plain, eye] = [ghost, accent, mark].map(bytesOf);
   const shades = colour && shadesOf(colour);
   const tints = new Uint8Array(4 * drawn.length);
-  drawn.forEach((point, index) => {
-    const row = rows ? rows[point] : point;
-    const [red, green, blue] = row === marked ? eye : !mask[row] ? quiet : shades ? shades(row) : plain;
-    tints.set([red, green, blue, row === marked ? 255 : mask[row] ? 190 : 90], 4 * index);
-  });
+  for (let index = 0; index < drawn.length; index++) {
+    const row = rows ? rows[drawn[index]] : drawn[index];
+    const shade = row === marked ? eye : !mask[row] ? quiet : shades ? shades(row) : plain;
+    for (let channel = 0; channel < 3; channel++) tints[4 * index + channel] = shade[channel];
+    tints[4 * index + 3] = row === marked ? OPAQUE : mask[row] ? CLEAR : FAINT;
+  }
   return tints;
 }
 
