@@ -197,6 +197,8 @@ new ResizeObserver(([{ contentRect }]) => {
   if (contentRect.width !== width) redraw();
   width = contentRect.width;
 }).observe(find("views"));
+addEventListener("error", (event) => complain(event.error ?? event));
+addEventListener("unhandledrejection", (event) => complain(event.reason));
 addEventListener("hashchange", () => location.reload());
 find("clear").addEventListener("click", () => open.clear());
 find("fold").addEventListener("click", () => {

@@ -112,6 +112,11 @@ function placesAlong(column, inset) {
 
 const spreadOf = (point) => ((point * 2654435761) % 4096) / 4096 - 0.5;
 
+/** Points are smaller where there are more of them. */
+function diameterOf(count) {
+  return Math.min(DIAMETERS[1], Math.max(DIAMETERS[0], 150 / Math.sqrt(count)));
+}
+
 function drawAxes(x, y, width, height) {
   const axis = (column, ticks) =>
     column.isCategory
