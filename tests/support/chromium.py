@@ -26,9 +26,12 @@ def launch(playwright: Any, path: str) -> Any:
     return playwright.chromium.launch(executable_path=path, args=["--no-sandbox"] if os.geteuid() == 0 else [])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A running browser; tests that ask for it are skipped where none is installed."""
+    """A running browser; tests that ask for it are skipped where none is installed.
+
+    It ends with the module, since an event loop runs in this thread until then.
+    """
     path = find_chromium()
     if path is None:
         pytest.skip("no Chromium is installed: install the package chromium")

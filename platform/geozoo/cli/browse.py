@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
-    from geozoo.report.browser import Shelf
+    from collections.abc import Callable
 
 EXAMPLES = """
 The page filters members by hyper-parameter and metric, draws distributions and training curves, shows the weights of a
@@ -36,37 +33,21 @@ def browse(
 ) -> None:
     """Serve a web page over one or many zoos."""
     import json
-    import tempfile
-    from pathlib import Path
 
     from geozoo.cli.steps import step_progress
-    from geozoo.report.browser import BrowserServer
+    from geozoo.report.browser import BrowserServer, open_shelf
 
-    with tempfile.TemporaryDirectory(prefix="geozoo-browse-") as folder:
-        with step_progress() as on_step:
-            shelves = _open_shelves(urls, model, Path(folder), on_step)
-        with BrowserServer(shelves, port) as server:
-            typer.echo(json.dumps({"url": server.url}) if as_json else f"{server.url} (Ctrl-C to end)")
-            try:
-                server.serve_forever()
-            except KeyboardInterrupt:
-                return
+    with step_progress() as on_step:
+        shelves = [open_shelf(url, _embed(url, model, on_step) if model else None, on_step) for url in urls]
+    with BrowserServer(shelves, port) as server:
+        typer.echo(json.dumps({"url": server.url}) if as_json else f"{server.url} (Ctrl-C to end)")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return
 
 
 browse.__doc__ = f"{browse.__doc__}\n{EXAMPLES}"
-
-
-def _open_shelves(
-    urls: Sequence[str], model: str | None, folder: Path, on_step: Callable[[str, int, int], None]
-) -> list[Shelf]:
-    from geozoo.report.browser import open_shelf
-
-    shelves = []
-    for number, url in enumerate(urls):
-        own = folder / str(number)
-        own.mkdir()
-        shelves.append(open_shelf(url, own, _embed(url, model, on_step) if model else None, on_step))
-    return shelves
 
 
 def _embed(url: str, model: str, on_step: Callable[[str, int, int], None]) -> bytes:

@@ -14,11 +14,9 @@ from geozoo.report.browser import open_shelf
 from geozoo.report.browser.tables import encode_embeddings, encode_members
 from geozoo.store import create_zoo
 from tests.report.browser.serving import serving
-from tests.support.chromium import chromium, open_page, wait_until
+from tests.support.chromium import open_page, wait_until
 from tests.support.pages import simulate_large, static_host, write_files, write_list, write_published
 from tests.support.zoos import make_header, make_plan, make_zoo, write_cohort
-
-__all__ = ["chromium"]
 
 EPOCHS = (0, 1, 2, 3, 4)
 
@@ -58,7 +56,7 @@ def page(context, address):
 def way(request, zoo, published, tmp_path_factory):
     """The same zoo in every way that the page can meet it."""
     if request.param == "store":
-        with serving([open_shelf(zoo.url, tmp_path_factory.mktemp("gathered"))]) as server:
+        with serving([open_shelf(zoo.url)]) as server:
             yield server.url
         return
     folder = published
@@ -305,8 +303,7 @@ def test_texts_of_a_zoo_are_texts(context, tmp_path):
     header = make_header(name="<b onmouseover=window.owned=1>zoo</b>")
     zoo = create_zoo(tmp_path / "store", header, plan)
     write_cohort(zoo, "0-000")
-    (tmp_path / "gathered").mkdir()
-    with serving([open_shelf(zoo.url, tmp_path / "gathered")]) as server:
+    with serving([open_shelf(zoo.url)]) as server:
         page = open_page(context, server.url)
         page.locator("#members .link").first.click()
         assert page.locator("h1").inner_text() == header.name

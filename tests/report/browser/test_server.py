@@ -24,7 +24,7 @@ def truth(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(truth, tmp_path_factory):
-    with serving([open_shelf(truth[0].url, tmp_path_factory.mktemp("gathered"))]) as started:
+    with serving([open_shelf(truth[0].url)]) as started:
         yield started
 
 
@@ -168,8 +168,7 @@ def test_the_page_may_reach_its_own_origin_only(server):
 def test_members_that_are_not_committed_are_left_out(tmp_path):
     zoo = create_zoo(tmp_path / "zoo", make_header(EPOCHS), make_plan(12, 3))
     write_cohort(zoo, "0-001")
-    (tmp_path / "gathered").mkdir()
-    shelf = open_shelf(zoo.url, tmp_path / "gathered")
+    shelf = open_shelf(zoo.url)
     members = pq.read_table(io.BytesIO(read(shelf, "browser/members.parquet"))).to_pandas()
     assert set(members["member"]) == set(zoo.members.loc[zoo.members["cohort"] == "0-001", "member"])
     wanted = open_zoo(zoo.url).states(members["member"][2], 5)[0]
@@ -180,20 +179,19 @@ def test_members_that_are_not_committed_are_left_out(tmp_path):
 def test_a_zoo_without_a_committed_member_is_refused(tmp_path):
     zoo = create_zoo(tmp_path / "zoo", make_header(), make_plan())
     with pytest.raises(InputError, match=r"no member of .* is committed yet"):
-        open_shelf(zoo.url, tmp_path)
+        open_shelf(zoo.url)
 
 
 def test_half_precision_is_served_as_it_is_stored(tmp_path):
     zoo, made = make_zoo(tmp_path / "zoo", members=4, cohorts=1, dtype="float16")
-    shelf = open_shelf(zoo.url, tmp_path)
+    shelf = open_shelf(zoo.url)
     state = np.frombuffer(read(shelf, "weights.zarr/weights/c/1/2/0"), "<f2")
     np.testing.assert_array_equal(state, made.weights[1, 2])
 
 
 def test_damage_is_told_in_a_sentence(tmp_path):
     zoo, _ = make_zoo(tmp_path / "zoo", members=4, cohorts=1)
-    (tmp_path / "gathered").mkdir()
-    shelf = open_shelf(zoo.url, tmp_path / "gathered")
+    shelf = open_shelf(zoo.url)
     shard = next(path for path in Path(zoo.url).rglob("c/*/*/0") if path.is_file())
     data = bytearray(shard.read_bytes())
     data[1000] ^= 1

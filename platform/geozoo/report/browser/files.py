@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+    from typing import BinaryIO
 
     from geozoo.store import Location
 
@@ -25,15 +26,11 @@ class ServedFile:
         return cls(len(data), lambda start, stop: data[start:stop])
 
     @classmethod
-    def of_path(cls, path: Path) -> ServedFile:
-        """A file on this disk."""
-
-        def read(start: int, stop: int) -> bytes:
-            with path.open("rb") as file:
-                file.seek(start)
-                return file.read(stop - start)
-
-        return cls(path.stat().st_size, read)
+    def of_file(cls, file: BinaryIO) -> ServedFile:
+        """An open file that is not empty: mapped, so that it can be closed and need not have a name."""
+        file.flush()
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return cls(len(mapped), lambda start, stop: mapped[start:stop])
 
     @classmethod
     def of_object(cls, location: Location, name: str, size: int) -> ServedFile:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from typing import BinaryIO
 
     import pandas as pd
 
@@ -19,9 +19,9 @@ _PAGE_BYTES = 2**15
 
 
 def gather_metrics(
-    zoo: Zoo, rows: np.ndarray[Any, Any], path: Path, progress: Progress | None
+    zoo: Zoo, rows: np.ndarray[Any, Any], file: BinaryIO, progress: Progress | None
 ) -> tuple[pd.DataFrame, np.ndarray[Any, np.dtype[np.int64]]]:
-    """Write ``metrics.parquet``, rows by member and then by checkpoint, a cohort at a time.
+    """Write ``metrics.parquet`` to a file, rows by member and then by checkpoint, a cohort at a time.
 
     Pages are small and indexed, so a reader of one member's curve reads some kilobytes.
 
@@ -43,7 +43,7 @@ def gather_metrics(
             finals.append(table[table["epoch"] == last])
             arrow = pa.Table.from_pandas(table, preserve_index=False)
             writer = writer or pq.ParquetWriter(
-                path,
+                file,
                 arrow.schema,
                 compression="zstd",
                 use_dictionary=["member"],

@@ -9,6 +9,7 @@ only in the answers.
 from __future__ import annotations
 
 import re
+import tempfile
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,8 +22,6 @@ from geozoo.report.browser.tables import EMBEDDINGS_TABLE, MEMBERS_TABLE, encode
 from geozoo.store import open_zoo
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from geozoo.hyper.probing.states import Progress
     from geozoo.store import Location, Zoo
 
@@ -67,7 +66,6 @@ class StoreShelf:
 
     Args:
         zoo: an open zoo with at least one committed member.
-        folder: an empty folder for the gathered metrics.
         embeddings: bytes of the embedding table, if there is one.
         progress: called with what is being done, how much of it is done, and how much there is.
 
@@ -75,7 +73,7 @@ class StoreShelf:
         InputError: no member is committed yet.
     """
 
-    def __init__(self, zoo: Zoo, folder: Path, embeddings: bytes | None, progress: Progress | None) -> None:
+    def __init__(self, zoo: Zoo, embeddings: bytes | None, progress: Progress | None) -> None:
         if not zoo.members["committed"].any():
             raise InputError(
                 f"no member of {zoo.url} is committed yet, so there is nothing to browse: populate it first."
@@ -83,12 +81,14 @@ class StoreShelf:
         self.name = zoo.header.name
         self._zoo = zoo
         self._rows = np.flatnonzero(zoo.members["committed"])
-        final, metrics_rows = gather_metrics(zoo, self._rows, folder / METRICS, progress)
+        with tempfile.TemporaryFile(prefix="geozoo-") as file:
+            final, metrics_rows = gather_metrics(zoo, self._rows, file, progress)
+            metrics = ServedFile.of_file(file)
         members = encode_members(zoo.members.iloc[self._rows], final, metrics_rows)
         self._files = {
             HEADER: ServedFile.of_bytes(zoo.header.dumps()),
             MEMBERS_TABLE: ServedFile.of_bytes(members),
-            METRICS: ServedFile.of_path(folder / METRICS),
+            METRICS: metrics,
             f"{WEIGHTS}/zarr.json": ServedFile.of_bytes(self._array_metadata()),
             **({EMBEDDINGS_TABLE: ServedFile.of_bytes(embeddings)} if embeddings is not None else {}),
         }
@@ -123,8 +123,8 @@ class StoreShelf:
         return bytes(objects["zarr.json"].to_bytes())
 
 
-def open_shelf(url: str, folder: Path, embeddings: bytes | None = None, progress: Progress | None = None) -> Shelf:
-    """The shelf of a zoo at a URL, published or not; ``folder`` takes what has to be gathered.
+def open_shelf(url: str, embeddings: bytes | None = None, progress: Progress | None = None) -> Shelf:
+    """The shelf of a zoo at a URL, published or not.
 
     Raises:
         InputError: there is no zoo there, or none of its members is committed.
@@ -133,7 +133,7 @@ def open_shelf(url: str, folder: Path, embeddings: bytes | None = None, progress
     objects = _objects(zoo.location)
     if MANIFEST in objects:
         return PublishedShelf(zoo, objects, embeddings)
-    return StoreShelf(zoo, folder, embeddings, progress)
+    return StoreShelf(zoo, embeddings, progress)
 
 
 def _objects(location: Location) -> dict[str, int]:

@@ -1,5 +1,6 @@
 // What is looked at, kept in the address, so that a link shows the same.
 const SEPARATOR = "..";
+let written = location.hash;
 
 /** Read `{zoo, member, conditions}` from the address; conditions are `[column name, text]`. */
 export function readAddress() {
@@ -8,8 +9,9 @@ export function readAddress() {
   return { zoo: words.get("zoo"), member: words.get("member"), conditions };
 }
 
-/** Write the zoo, the member and the conditions of a selection to the address. */
+/** Write the zoo, the member and the conditions of a selection to the address, unless someone else has changed it. */
 export function writeAddress(zoo, member, selection) {
+  if (location.hash !== written) return;
   const words = new URLSearchParams();
   if (zoo) words.set("zoo", zoo);
   if (member) words.set("member", member);
@@ -19,6 +21,7 @@ export function writeAddress(zoo, member, selection) {
   }
   const hash = words.toString();
   history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
+  written = location.hash;
 }
 
 /** The condition that a text of the address means for a column; null where it means none. */
