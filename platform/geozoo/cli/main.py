@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from typer.exceptions import TyperException
 
+from geozoo.cli.browse import browse
 from geozoo.cli.card import card
 from geozoo.cli.eo import app as eo
 from geozoo.cli.evaluate import evaluate
@@ -40,7 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (populate, show, probe, card, landscape, train, tune, sweep, evaluate, verify, publish, gc):
+for command in (populate, show, browse, probe, card, landscape, train, tune, sweep, evaluate, verify, publish, gc):
     app.command()(command)
 app.add_typer(eo)
 app.add_typer(export)
