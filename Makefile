@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO ?= demo
 
-.PHONY: demo test lint format bench agreement digests help
+.PHONY: demo test lint format bench agreement digests browser help
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / - /'
@@ -35,6 +35,9 @@ lint: $(STAMP) ## format check, lint, types
 format: $(STAMP) ## format and fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+browser: ## build the page of the zoo browser from its sources (Node)
+	cd platform/geozoo/report/browser && npm ci --ignore-scripts --no-audit --no-fund && node build.js
 
 bench: $(STAMP) ## measure beside baselines, write tests/benchmarks/RESULTS.md (half an hour on two cores; GEOZOO_DATA)
 	$(BIN)/python -m tests.benchmarks

@@ -3,6 +3,7 @@
     python -m tests.benchmarks                  # all that take minutes: what `make bench` runs
     python -m tests.benchmarks engines reading  # some of them
     python -m tests.benchmarks scale_50000      # minutes to half an hour, like mnist_cnn_1k: only by name
+    python -m tests.benchmarks browsing         # the zoo browser, where a Chromium is installed
     python -m tests.benchmarks page             # only the page, from results/*.json
 
 Real images are read below ``GEOZOO_DATA`` (MNIST, EuroSAT, TerraMind); the tetris images are made. ``gpu`` uses a GPU
@@ -45,6 +46,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     **{name: partial(_from_module, name) for name in ORDINARY if not name.startswith("scale")},
     **{f"scale_{members}": partial(_from_module, "scale", members) for members in (1_000, 10_000, 50_000)},
     **{name: partial(_from_module, "working_zoos", name) for name in ("mnist_cnn_1k", "eurosat_cnn_1k")},
+    "browsing": partial(_from_module, "browsing"),
     "page": lambda: None,
 }
 

@@ -16,6 +16,8 @@ from tests.support.zoos import make_header, make_plan, write_cohort
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from geozoo.interchange.publishing.publish import Pages
+
 ASKED: dict[str, Any] = {
     "title": "Simulated zoo",
     "version": "1.0.0",
@@ -39,9 +41,9 @@ def make_edition(**other: Any) -> Edition:
     return Edition.check(**{**ASKED, **other})
 
 
-def publish_simulated(zoo: Zoo, to: str | Path, **other: Any) -> Published:
+def publish_simulated(zoo: Zoo, to: str | Path, pages: Pages | None = None, **other: Any) -> Published:
     """Publish without a card, which takes seconds."""
-    return publish(zoo.url, to, make_edition(**other))
+    return publish(zoo.url, to, make_edition(**other), pages=pages)
 
 
 def make_eurosat_zoo(url: str | Path) -> Zoo:

@@ -11,6 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from geozoo.cli.audit import audit
+from geozoo.cli.browse import browse
 from geozoo.cli.card import card
 from geozoo.cli.diff import diff
 from geozoo.cli.eo import app as eo
@@ -44,7 +45,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
-    *(populate, show, probe, card, landscape, train, tune, sweep, evaluate),
+    *(populate, show, browse, probe, card, landscape, train, tune, sweep, evaluate),
     *(verify, audit, merge, diff, publish, gc),
 ):
     app.command()(command)

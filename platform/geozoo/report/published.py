@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from geozoo.report.browser import browser_pages
 from geozoo.report.card import render_card
 
 if TYPE_CHECKING:
@@ -23,4 +24,4 @@ def published_pages(
         progress: as in `render_card`.
     """
     card = render_card(zoo, with_probe=with_probe, progress=progress, address=address)
-    return {"card.html": card.encode()}
+    return {"card.html": card.encode(), **browser_pages(zoo)}

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _GROUP_ROWS = 65_536
 _WRITE = {"compression": "zstd", "write_page_checksum": True}
+_SMALL_PAGES: dict[str, Any] = {"use_dictionary": ["member"], "data_page_size": 2**15, "write_page_index": True}
+"""For readers over the network that want the metrics of a few members."""
 
 
 def metrics_group(zoo: Zoo) -> int:
@@ -58,7 +60,7 @@ def write_metrics(zoo: Zoo, path: Path, *, history: bool = False) -> None:
             members = np.arange(start, min(start + step, len(zoo.members)))
             frame = zoo.read_history(members=members) if history else zoo.read_metrics(members=members)
             table = _metrics_table(frame)
-            writer = writer or pq.ParquetWriter(path, table.schema, **_WRITE)
+            writer = writer or pq.ParquetWriter(path, table.schema, **_WRITE, **_SMALL_PAGES)
             writer.write_table(table, row_group_size=table.num_rows)
     finally:
         if writer is not None:
