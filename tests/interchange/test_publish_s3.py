@@ -77,7 +77,8 @@ def test_it_is_the_same_zoo(source: Zoo, published: str) -> None:
 
 def test_what_the_documentation_shows_runs(source: Zoo, published: str) -> None:
     page = (REPOSITORY / "zoos" / "README.md").read_text()
-    blocks = python_blocks(page[page.index("## Publishing") :])
+    section = page[page.index("## Publishing") :]
+    blocks = python_blocks(section[: section.index("\n## ")])
     assert len(blocks) == 3
     assert all(DOCUMENTED in block for block in blocks)
     names = run_blocks([block.replace(DOCUMENTED, published) for block in blocks])
