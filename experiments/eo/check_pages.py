@@ -79,8 +79,8 @@ def _certain(rows: list[Record], clean: list[Record]) -> list[str]:
     total, found = sum(row["injected"] for row in rows), sum(row["found"] for row in rows)
     names = ", ".join(row["collection"] for row in clean)
     summary = (
-        f"{total} faults at random places of copies of {names}, which the readers then find on disk: **{found} found** with "
-        "the right kind, file and band."
+        f"{total} faults at random places of copies of {names}, which the readers then find on disk: "
+        f"**{found} found** with the right kind, file and band."
     )
     said = [f"- {row['collection']}, {sentence}" for row in clean for sentence in row["statistical"]]
     published = [[row["collection"], row["tiles"], row["certain"], len(row["statistical"])] for row in clean]
