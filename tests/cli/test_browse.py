@@ -31,7 +31,10 @@ def test_it_serves_until_it_is_interrupted(url, tmp_path):
         with urllib.request.urlopen(f"{address}zoos/1/zoo.json", timeout=20) as answer:
             assert answer.read() == (Path(url) / "zoo.json").read_bytes()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        try:
+            out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert (process.returncode, out, err) == (0, "", "")
     assert list(tmp_path.glob("*")) == []
 
