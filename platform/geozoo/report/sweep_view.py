@@ -68,7 +68,7 @@ def sweep_figure(table: Table, path: str | Path, title: str) -> None:
     axes.set_ylabel("test score (%)")
     axes.set_title(title)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     figure.savefig(path, metadata={"Date": None} if str(path).endswith(".svg") else None)
     plt.close(figure)
 
