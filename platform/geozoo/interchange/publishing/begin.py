@@ -22,8 +22,7 @@ _HALF_MARK = re.compile(rf"\.{re.escape(PUBLISHING_NAME)}\.[0-9a-f]{{8}}\.tmp")
 def destination_of(url: str | Path, to: str | Path) -> Location:
     """Where to publish; `InputError` where that lies in the zoo itself, or the zoo in it."""
     source, destination = open_location(url), open_location(to)
-    here, there = (f"{one.url.rstrip('/')}/" for one in (source, destination))
-    if here.startswith(there) or there.startswith(here):
+    if destination.overlaps(source):
         raise InputError(f"{destination.url} overlaps with the zoo at {source.url}: publish to a place of its own.")
     return destination
 
