@@ -15,6 +15,7 @@ from geozoo.interchange.merge import prepare_merge
 from geozoo.store import create_zoo, extend_zoo, open_location, open_zoo, verify
 from geozoo.store.backends import MemoryBackend
 from geozoo.store.digest import zoo_digest
+from tests.support.commands import geozoo as run
 from tests.support.urls import url
 from tests.support.zoos import make_header, make_layout, make_plan, make_zoo, write_cohort
 
@@ -196,7 +197,7 @@ class TestRefused:
     def test_a_target_that_is_a_source_or_another_zoo(self) -> None:
         one, other = pair()
         before = content(one.url)
-        with pytest.raises(InputError, match="one of its sources"):
+        with pytest.raises(InputError, match="overlaps with the source"):
             merge(one, other, to=one.url)
         assert content(one.url) == before
         third, _ = make_zoo(memory(), seed=3)
@@ -225,3 +226,16 @@ def test_damaged_sources_are_not_copied(damage: str, tmp_path: Path) -> None:
         merger.write(str(tmp_path / "merged"))
     begun = open_zoo(tmp_path / "merged")
     assert list(begun.members.loc[~begun.members["committed"], "cohort"].unique()) == ["0-004", "0-005"]
+
+
+@pytest.mark.parametrize("place", ["one", "one/sub", "other/../one/sub", "link/sub", "."])
+def test_a_target_in_a_source_or_around_it_is_refused_before_anything_is_written(tmp_path: Path, place: str) -> None:
+    make_zoo(tmp_path / "one", seed=1)
+    make_zoo(tmp_path / "other", seed=2, members=7, cohorts=2)
+    (tmp_path / "link").symlink_to("one")
+    before = content(str(tmp_path))
+    done = run("merge", tmp_path / "one", tmp_path / "other", "--to", tmp_path / place)
+    assert done.code == 2
+    assert "overlaps with the source" in done.complaint
+    assert "are copied" not in done.out
+    assert content(str(tmp_path)) == before

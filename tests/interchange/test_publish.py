@@ -222,7 +222,9 @@ class TestOneMemberAlone:
             start, length, at = start + length, -(-length // 2), at // 2
         assert node.hex() == json.loads((published / MANIFEST_NAME).read_text())["root"]
 
-    def test_it_reads_nothing_of_the_weights_of_others(self, source: Zoo, published: Path, tmp_path: Path) -> None:
+    def test_it_reads_no_shard_but_those_that_hold_the_member(
+        self, source: Zoo, published: Path, tmp_path: Path
+    ) -> None:
         """Every shard but the member's is gone, and so is what the other documents say."""
         zoo, folder = open_zoo(published), tmp_path / "part"
         reads = {read.name for read in zoo.shard_reads(2, list(zoo.checkpoints))}
@@ -279,6 +281,13 @@ class TestVerification:
             ("surplus", "note.txt"),
         ]
         assert run("verify", copy).code == 1
+
+    def test_a_missing_manifest_is_told(self, copy: Path) -> None:
+        (copy / MANIFEST_NAME).unlink()
+        done = run("show", copy)
+        assert done.code != 0
+        assert f"{MANIFEST_NAME} is missing" in done.complaint
+        assert [finding.sentence for finding in verify(copy).findings] == [f"{MANIFEST_NAME} is missing."]
 
     def test_damage_is_no_data(self, source: Zoo, copy: Path) -> None:
         shard = next(file for file in (copy / ARRAY_FOLDER / "c").rglob("0") if file.is_file())

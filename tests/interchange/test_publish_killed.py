@@ -124,6 +124,24 @@ def test_what_a_killed_write_leaves_is_removed_and_damage_is_sent_again(
     check_complete(source, str(to))
 
 
+def test_what_is_killed_in_its_very_first_write_goes_on(tmp_path: Path, source: Zoo) -> None:
+    to = tmp_path / "published"
+    to.mkdir()
+    half = to / f".{PUBLISHING_NAME}.0123abcd.tmp"
+    half.write_bytes(b"{")
+    publish_simulated(source, to)
+    assert not half.exists()
+    check_complete(source, str(to))
+
+
+@pytest.mark.parametrize("name", [f".{PUBLISHING_NAME}.mine.tmp", ".thesis.pdf.0123abcd.tmp", "thesis.pdf"])
+def test_nothing_else_is_taken_for_such_a_leftover(tmp_path: Path, source: Zoo, name: str) -> None:
+    (tmp_path / name).write_bytes(b"mine")
+    with pytest.raises(StoreUnusableError, match="is not empty"):
+        publish_simulated(source, tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
 def test_a_foreign_object_stops_it_and_stays(tmp_path: Path, source: Zoo) -> None:
     to = tmp_path / "published"
     publish_and_die(source, str(to), 8)

@@ -20,8 +20,9 @@ from geozoo.interchange.publishing.licences import LICENCES
 from geozoo.interchange.publishing.stac import MLM_SCHEMA
 from geozoo.nets import build_network
 from geozoo.recipe import load_recipe
+from geozoo.report.browser.assets import ASSETS
 from geozoo.store import Zoo, open_zoo, split_of
-from tests.support.commands import populate_digits
+from tests.support.commands import REPOSITORY, populate_digits
 from tests.support.published import ASKED, MLCROISSANT, make_edition, make_eurosat_zoo, publish_simulated
 from tests.support.zoos import make_zoo
 
@@ -142,6 +143,19 @@ class TestCitation:
         assert spdx in text
         assert edition.licence.url in text
         assert "2026 Ada Lovelace, An Institute" in text
+
+
+@pytest.mark.parametrize("document", ["published", "zoos"])
+def test_the_documents_name_everything_that_is_published(published: Path, document: str) -> None:
+    text = ((REPOSITORY / "zoos" if document == "zoos" else published) / "README.md").read_text()
+    pages = {*ASSETS, "zoos.json", "card.html"}
+    names = {*(path.name for path in published.iterdir()), *(page.split("/")[0] for page in pages)} - {"README.md"}
+    assert [name for name in sorted(names) if f"`{name}`" not in text and f"`{name}/`" not in text] == []
+
+
+def test_the_accepted_licences_are_documented() -> None:
+    text = (REPOSITORY / "zoos" / "README.md").read_text()
+    assert [spdx for spdx in LICENCES if f"`{spdx}`" not in text] == []
 
 
 class TestStac:

@@ -200,6 +200,7 @@ def test_leases_grow_stale(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     beat = json.loads(first)["beat"]
     monkeypatch.setattr(time, "time", lambda: beat + lease_module.STALE_SECONDS + 1)
     assert [(finding.kind, finding.name) for finding in verify(folder).findings] == [("stale run", name)]
+    assert verify(folder).findings[0].sentence.endswith(": geozoo gc removes it.")
     assert collect_garbage(folder).leases == (name,)
 
 

@@ -29,10 +29,10 @@ def merge(
     from geozoo.cli.steps import step_progress
     from geozoo.errors import InterruptedRunError
     from geozoo.interchange.merge import prepare_merge
-    from geozoo.store import open_location, refuse_unsafe_endpoint
+    from geozoo.store import refuse_unsafe_endpoint
 
     merger = prepare_merge(zoos)
-    location = open_location(to)
+    location = merger.destination(to)
     refuse_unsafe_endpoint(location)
     console().print(
         f"{len(merger.plan)} members in {len(merger.parts)} cohorts, {merger.size / 1e6:.1f} MB, are copied to "

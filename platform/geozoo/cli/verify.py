@@ -36,8 +36,9 @@ def verify(
 
       geozoo verify s3://public/digits/1.0.0 --member 1f0c3a5be2d94876
 
-    With --member nothing is read of the weights and metrics of other members; what is read must lead to the root of
-    the hash tree that is printed, and that a citation of the data set names.
+    With --member only the chunks of weights and the row groups of tables that hold the member are read, which small
+    networks share with others; its digest must lead to the root of the hash tree that is printed, and that a citation
+    of the data set names.
 
     The exit code is 0 for a zoo that is whole and has nothing besides, and 1 with any finding.
     """

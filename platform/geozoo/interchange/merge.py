@@ -60,6 +60,16 @@ class Merger:
         """Bytes of all objects."""
         return sum(part.size for part in self.parts)
 
+    def destination(self, url: str) -> Location:
+        """Where the merged zoo goes; `InputError` where that lies in a source, or a source in it."""
+        destination = open_location(url)
+        for part in self.parts:
+            if destination.overlaps(part.zoo.location):
+                raise InputError(
+                    f"{destination.url} overlaps with the source {part.zoo.url}: merge to a place of its own."
+                )
+        return destination
+
     def write(self, url: str, on_bytes: Callable[[int], None] = lambda count: None) -> Zoo:
         """Create the merged zoo, or finish it where an earlier merge stopped; the sources are only read.
 
@@ -70,14 +80,12 @@ class Merger:
             on_bytes: called with the bytes of a cohort when it is there.
 
         Raises:
+            InputError: the URL lies in a source, or a source in it.
             ZooMismatchError: something else is at the URL.
             DamagedZooError: bytes of a source are missing or are not what was committed; nothing of that cohort is
                 committed.
         """
-        there = open_location(url).url
-        if twice := [part.zoo.url for part in self.parts if part.zoo.url == there]:
-            raise InputError(f"the merged zoo cannot be written to {twice[0]}, which is one of its sources.")
-        merged = create_zoo(url, self.header, self.plan)
+        merged = create_zoo(self.destination(url).url, self.header, self.plan)
         committed = set(merged.members.loc[merged.members["committed"], "cohort"])
         with run_lease(merged.location) as lease:
             for part in self.parts:

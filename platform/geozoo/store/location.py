@@ -77,6 +77,16 @@ class Location:
         """Whether there is an object of this name."""
         return name in self.list(name.rpartition("/")[0])
 
+    def overlaps(self, other: Location) -> bool:
+        """Whether both are one place, or one lies inside the other; links of the file system are followed."""
+        here, there = (f"{str(Path(one.url).resolve()) if one.is_local else one.url}/" for one in (self, other))
+        return here.startswith(there) or there.startswith(here)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a folder of this machine or of a mounted file system."""
+        return isinstance(self._backend, LocalBackend)
+
     @contextlib.contextmanager
     def opening(self) -> Iterator[None]:
         """Inside this context a failing store is a wrong URL (``StoreUnusableError``), not a lost store."""

@@ -16,6 +16,8 @@ from geozoo.store.commit import StoredObject, object_fault
 from geozoo.store.shards import Grid
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from geozoo.store.location import Location
 
 MANIFEST_NAME = "manifest.json"
@@ -27,6 +29,11 @@ TREE_NAME = "members.hashtree"
 ARRAY_FOLDER = "weights.zarr/weights"
 MANIFEST_VERSION = 1
 UNFINISHED = "a publication that was not finished"
+
+
+def is_publication(names: Container[str]) -> bool:
+    """Whether objects of these names are those of a published zoo, be it without its manifest."""
+    return MANIFEST_NAME in names or TREE_NAME in names
 
 
 class Manifest(BaseModel):

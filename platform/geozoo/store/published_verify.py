@@ -106,9 +106,10 @@ def member_digests(zoo: Zoo, rows: np.ndarray) -> dict[str, str]:
 
 
 def verify_member(url: str | Path, member: str) -> MemberProof:
-    """Prove that one member belongs to a published zoo, reading nothing of the weights and metrics of the others.
+    """Prove that one member belongs to a published zoo, reading of weights and metrics only the parts that hold it.
 
-    The member's digest is recomputed from its hyper-parameters, weights and metrics, read by ranged requests; with the
+    The member's digest is recomputed from its hyper-parameters, weights and metrics, read by ranged requests; chunks
+    and row groups that it shares with others are read whole. With the
     hashes of its proof it must lead to the root in the manifest.
 
     Raises:

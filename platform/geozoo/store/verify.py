@@ -14,7 +14,7 @@ from geozoo.store.header import HEADER_NAME, ZooHeader
 from geozoo.store.inventory import folder_cohort, take_inventory
 from geozoo.store.lease import read_leases
 from geozoo.store.location import Location, open_location
-from geozoo.store.manifest import MANIFEST_NAME, PUBLISHING_NAME, UNFINISHED
+from geozoo.store.manifest import MANIFEST_NAME, PUBLISHING_NAME, UNFINISHED, is_publication
 from geozoo.store.plans import Plan, decode_plan, plan_name, plan_number
 from geozoo.store.published_verify import digest_faults, published_faults
 from geozoo.store.recompute import recompute_digests
@@ -58,10 +58,10 @@ def verify(
     with location.opening():
         sizes = location.list()
     progress = progress or (lambda done, total: None)
-    if MANIFEST_NAME in sizes:
-        return _verify_published(location, sizes, recompute_digest=recompute_digest, progress=progress)
-    if PUBLISHING_NAME in sizes:
+    if PUBLISHING_NAME in sizes and MANIFEST_NAME not in sizes:
         raise StoreUnusableError(f"{location.url} holds {UNFINISHED}: run the same geozoo publish again.")
+    if is_publication(sizes):
+        return _verify_published(location, sizes, recompute_digest=recompute_digest, progress=progress)
     if not any(name == HEADER_NAME or plan_number(name) is not None or commit_cohort(name) for name in sizes):
         raise ZooNotFoundError(f"there is no zoo at {location.url}: check the URL, or make one with geozoo populate.")
     check = _Check(location, sizes)
@@ -197,13 +197,17 @@ class _Check:
         for folder, names in inventory.attempts.items():
             if folder_cohort(folder) in with_commit - commits.keys():
                 continue  # its commit is damaged and may name just this attempt
-            sentence = f"{folder} holds {len(names)} objects of an attempt that was not committed."
+            sentence = (
+                f"{folder} holds {len(names)} objects of an attempt that was not committed: geozoo gc removes it."
+            )
             self.findings.append(Finding("uncommitted attempt", folder, sentence))
         for name in filter(self.location.exists, inventory.surplus):  # a run may be writing: gone by now is no finding
-            self.findings.append(Finding("surplus", name, f"{name} is nothing that a zoo has use for."))
+            self.findings.append(
+                Finding("surplus", name, f"{name} is nothing that a zoo has use for: geozoo gc removes it.")
+            )
         for name, lease in read_leases(self.location, inventory.leases).items():
             if lease is None or not lease.fresh:
-                sentence = f"{name} is the lease of a run that ended without a word."
+                sentence = f"{name} is the lease of a run that ended without a word: geozoo gc removes it."
                 self.findings.append(Finding("stale run", name, sentence))
 
     def digests(self, header: ZooHeader, plans: dict[int, Plan], commits: dict[str, Commit]) -> None:

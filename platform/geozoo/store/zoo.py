@@ -14,7 +14,7 @@ from geozoo.store.digest import zoo_digest
 from geozoo.store.header import HEADER_NAME, ZooHeader
 from geozoo.store.holdings import CommittedCohorts, Holdings
 from geozoo.store.location import Location, open_location
-from geozoo.store.manifest import MANIFEST_NAME, PUBLISHING_NAME, UNFINISHED
+from geozoo.store.manifest import MANIFEST_NAME, PUBLISHING_NAME, UNFINISHED, is_publication
 from geozoo.store.merged import Merged
 from geozoo.store.metrics import HISTORY_NAME, METRICS_NAME
 from geozoo.store.plans import Plan, plan_columns, read_plans
@@ -297,6 +297,11 @@ def open_zoo(url: str | Path) -> Zoo:
         return Zoo(location, *read_published(location), plans=())
     if PUBLISHING_NAME in names:
         raise StoreUnusableError(f"{location.url} holds {UNFINISHED}: run the same geozoo publish again.")
+    if is_publication(names):
+        raise DamagedZooError(
+            f"{MANIFEST_NAME} is missing in {location.url}, so that the zoo published there is not whole: "
+            "restore it, or copy or publish the zoo again."
+        )
     if HEADER_NAME not in names:
         if any(name.startswith("commits/") for name in names):
             raise DamagedZooError(f"{HEADER_NAME} is missing in {location.url}, which holds commits: restore it.")

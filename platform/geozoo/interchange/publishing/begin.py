@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from geozoo.errors import InputError, StoreUnusableError
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
 
     from geozoo.store import Location
 
+_HALF_MARK = re.compile(rf"\.{re.escape(PUBLISHING_NAME)}\.[0-9a-f]{{8}}\.tmp")
+"""What a run leaves that is killed while it writes the mark; it goes with all other strays at the end."""
+
 
 def destination_of(url: str | Path, to: str | Path) -> Location:
     """Where to publish; `InputError` where that lies in the zoo itself, or the zoo in it."""
     source, destination = open_location(url), open_location(to)
-    here, there = (f"{one.url.rstrip('/')}/" for one in (source, destination))
-    if here.startswith(there) or there.startswith(here):
+    if destination.overlaps(source):
         raise InputError(f"{destination.url} overlaps with the zoo at {source.url}: publish to a place of its own.")
     return destination
 
@@ -33,7 +36,7 @@ def begin(destination: Location, digest: str, edition: Edition) -> Edition:
     with destination.opening():
         begun = _begun(destination)
         if begun is None:
-            if there := destination.list():
+            if there := [name for name in destination.list() if not _HALF_MARK.fullmatch(name)]:
                 raise StoreUnusableError(
                     f"{destination.url} is not empty, it holds {min(there)}: publish to a new folder or prefix."
                 )

@@ -141,7 +141,7 @@ def _splits() -> dict[str, Any]:
         "@type": "cr:RecordSet",
         "@id": "splits",
         "name": "splits",
-        "description": "The splits by member, 70 % train, 15 % validation, 15 % test.",
+        "description": "The splits by member, about 70 % train, 15 % validation, 15 % test.",
         "dataType": "cr:Split",
         "key": {"@id": "splits/name"},
         "field": [{"@type": "cr:Field", "@id": "splits/name", "name": "name", "dataType": "sc:Text"}],

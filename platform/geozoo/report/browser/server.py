@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -59,8 +60,8 @@ class BrowserServer(ThreadingHTTPServer):
         self._shelves = tuple(shelves)
         self._files = {asset: ServedFile.of_bytes(read_asset(asset)) for asset in ASSETS}
         listed = [
-            ListedZoo(shelf.name, f"zoos/{number}/", shelf.find(EMBEDDINGS_TABLE) is not None)
-            for number, shelf in enumerate(self._shelves)
+            ListedZoo(name, f"zoos/{number}/", shelf.find(EMBEDDINGS_TABLE) is not None)
+            for number, (shelf, name) in enumerate(zip(self._shelves, _distinct_names(self._shelves), strict=True))
         ]
         self._files[LIST_NAME] = ServedFile.of_bytes(encode_list(listed))
 
@@ -85,6 +86,12 @@ class BrowserServer(ThreadingHTTPServer):
             number = int(match[1])
             return self._shelves[number].find(match[2]) if number < len(self._shelves) else None
         return self._files.get(path or PAGE_NAME)
+
+
+def _distinct_names(shelves: Sequence[Shelf]) -> list[str]:
+    """The names of the zoos, with where they are added to names that several have."""
+    count = Counter(shelf.name for shelf in shelves)
+    return [shelf.name if count[shelf.name] == 1 else f"{shelf.name} ({shelf.url})" for shelf in shelves]
 
 
 class _Handler(BaseHTTPRequestHandler):

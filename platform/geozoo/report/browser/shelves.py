@@ -34,6 +34,7 @@ class Shelf(Protocol):
     """The files of one zoo; safe to use from many threads."""
 
     name: str
+    url: str
 
     def find(self, path: str) -> ServedFile | None:
         """The file at a path below the zoo, or None where there is none."""
@@ -43,7 +44,7 @@ class PublishedShelf:
     """The objects of a published zoo, and the table of the page where it was published without."""
 
     def __init__(self, zoo: Zoo, objects: dict[str, int], embeddings: bytes | None) -> None:
-        self.name = zoo.header.name
+        self.name, self.url = zoo.header.name, zoo.url
         self._zoo = zoo
         self._objects = objects
         self._embeddings = embeddings
@@ -78,7 +79,7 @@ class StoreShelf:
             raise InputError(
                 f"no member of {zoo.url} is committed yet, so there is nothing to browse: populate it first."
             )
-        self.name = zoo.header.name
+        self.name, self.url = zoo.header.name, zoo.url
         self._zoo = zoo
         self._rows = np.flatnonzero(zoo.members["committed"])
         with tempfile.TemporaryFile(prefix="geozoo-") as file:

@@ -1,5 +1,6 @@
 // How the members are distributed along one column, all of them behind those selected.
 import * as Plot from "@observablehq/plot";
+import { ticks } from "d3-array";
 import { colours, palette } from "./dom.js";
 import { binsOf, edgesOf } from "./selection.js";
 import { formatNumber } from "./table.js";
@@ -35,7 +36,7 @@ export function drawDistribution(column, selection, by, width) {
     style: { background: "none", color: ink },
     ariaLabel: `Distribution of ${column.label}`,
     x: { ...scale, labelAnchor: "center", labelArrow: "none" },
-    y: { label: by ? null : "members", grid: true, ticks: by ? 2 : 5, labelArrow: "none", tickFormat: "~s" },
+    y: { label: by ? null : "members", grid: true, ticks: wholeTicks(rows, by ? 2 : 5), labelArrow: "none", tickFormat: "~s" },
     fy: { label: null, domain: by ? names : undefined, axis: by ? "right" : null },
     color: by ? { type: "categorical", domain: names, range: palette() } : undefined,
     marks: [
@@ -44,6 +45,12 @@ export function drawDistribution(column, selection, by, width) {
       Plot.ruleY([0], { stroke: ink }),
     ],
   });
+}
+
+/** About so many ticks along the counts of members, which are whole. */
+function wholeTicks(rows, count) {
+  const most = rows.reduce((highest, { all }) => Math.max(highest, all), 0);
+  return ticks(0, most, count).filter(Number.isInteger);
 }
 
 function countBoth(column, selection, by, group) {

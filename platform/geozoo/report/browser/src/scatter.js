@@ -9,6 +9,7 @@ const INSET = 8;
 const REACH = 12;
 const [OPAQUE, CLEAR, FAINT] = [255, 190, 90];
 const DIAMETERS = [3, 7];
+const JITTER = 0.1;
 
 /** A scatter plot below `host`; `onPick` is called with the row of a clicked member, `describe` names one under the pointer. */
 export class Scatter {
@@ -97,11 +98,11 @@ export class Scatter {
   }
 }
 
-/** Places of all points along a column, with `inset` kept free at both ends; categories in bands, spread by a hash. */
+/** Places of all points along a column, with `inset` kept free at both ends; categories in bands, moved by a hash by at most `JITTER` of a band. */
 function placesAlong(column, inset) {
   if (column.along?.inset === inset) return column.along.places;
   const places = column.isCategory
-    ? Float32Array.from(column.codes, (code, point) => (code + 0.5 + 0.7 * spreadOf(point)) / column.categories.length)
+    ? Float32Array.from(column.codes, (code, point) => (code + 0.5 + 2 * JITTER * spreadOf(point)) / column.categories.length)
     : Float32Array.from(column.numbers, (number) => {
         const place = column.place(number);
         return Number.isFinite(place) ? inset + place * (1 - 2 * inset) : -1;
@@ -120,7 +121,7 @@ function diameterOf(count) {
 function drawAxes(x, y, width, height) {
   const axis = (column, ticks) =>
     column.isCategory
-      ? { type: "band", padding: 0, domain: column.categories.map((_, code) => column.nameOf(code)), label: column.label }
+      ? { type: "band", padding: 0, domain: column.categories.map((_, code) => column.nameOf(code)), label: `${column.label} (jittered)` }
       : { type: column.isLog ? "log" : "linear", domain: column.extent, label: column.label, grid: true, ticks, inset: INSET, tickFormat: column.isLog ? formatNumber : undefined };
   return Plot.plot({
     width,

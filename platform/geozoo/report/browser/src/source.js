@@ -13,7 +13,12 @@ const KEPT_BLOCKS = 64;
 /** The zoos that this page is about, as `{name, path, embeddings}`: the last tells whether there are any. */
 export async function listZoos() {
   const { zoos } = await fetchJson(new URL("zoos.json", document.baseURI), { zoos: [{ name: "", path: "./" }] });
-  return zoos.map((zoo) => ({ ...zoo, path: zoo.path.endsWith("/") ? zoo.path : `${zoo.path}/` }));
+  const isCommon = (name) => zoos.filter((zoo) => zoo.name === name).length > 1;
+  return zoos.map(({ name, path, ...rest }) => ({
+    ...rest,
+    name: isCommon(name) ? `${name} (${path})` : name,
+    path: path.endsWith("/") ? path : `${path}/`,
+  }));
 }
 
 /** A zoo, opened: header and member table are there, everything else is read when asked for. */
