@@ -94,8 +94,15 @@ class UnterthinerSource(Source):
 
     def state(self, member: str, epoch: int) -> np.ndarray[Any, Any]:
         """One row of the array in torch's order; see `Source.state`."""
-        row = np.asarray(self._weights[self._rows[member][epoch]], dtype=np.float32)
-        return row[self._order]
+        row = self._weights[self._rows[member][epoch]][self._order]
+        with np.errstate(over="ignore"):
+            narrow = row.astype(np.float32)
+        if not np.array_equal(narrow, row, equal_nan=True):
+            raise InputError(
+                f"{WEIGHTS} in {str(self._path)!r} is {row.dtype} and holds numbers that float32 cannot, as for "
+                f"{member!r} at epoch {epoch}, and a zoo stores float32: convert the file first."
+            )
+        return narrow
 
     def rows(self, member: str) -> dict[int, dict[str, float]]:
         """The measured columns of the table; see `Source.rows`."""
