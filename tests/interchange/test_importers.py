@@ -223,3 +223,20 @@ def test_the_library_opens_it(tmp_path: Path) -> None:
     zoo = library.open_zoo(tmp_path / "zoo")
     assert zoo.weights[:, -1].shape == (3, 2464)
     assert len(zoo.torch_dataset("train", target="test_accuracy")) > 0
+
+
+def test_an_unknown_image_set_is_named_in_one_sentence(tmp_path: Path) -> None:
+    foreign = write_tune(tmp_path / "theirs")
+    refused = geozoo("import", "tune", foreign.path, "--to", tmp_path / "zoo", "--images", "nosuch")
+    assert refused.code == 2
+    assert refused.complaint.startswith("geozoo: --images 'nosuch' is no image set: choose one of ")
+
+
+def test_a_zoo_and_its_source_lie_apart(tmp_path: Path) -> None:
+    foreign = write_tune(tmp_path / "theirs")
+    before = sorted(tmp_path.rglob("*"))
+    for target in (foreign.path, foreign.path / "inner", foreign.path.parent):
+        refused = geozoo("import", "tune", foreign.path, "--to", target)
+        assert refused.code == 2
+        assert "overlaps with the source" in refused.complaint
+    assert sorted(tmp_path.rglob("*")) == before

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geozoo.errors import GeozooError
+from geozoo.errors import GeozooError, InputError
 from geozoo.interchange.keep import MISSING, Keep, select_states
 from geozoo.interchange.names import NOT_EVALUATED
 from geozoo.interchange.settings import KEYS, SOURCE, plan_settings
@@ -23,12 +23,13 @@ from geozoo.store.shards import MAX_SHARD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     import pandas as pd
 
     from geozoo.datasets import DatasetOptions, ImageSet
     from geozoo.interchange.sources.source import Found, Source, SourceMember
-    from geozoo.store import Zoo
+    from geozoo.store import Location, Zoo
 
 MAX_COHORT = 128
 _RESERVED = ("member", "epoch", "finite", "generalization_gap")
@@ -232,6 +233,13 @@ def _how(source: Source, seconds: float) -> dict[str, Any]:
 
     versions = describe_run("imported", wall_s=seconds)["versions"]
     return {"imported": source.kind, "versions": versions, "import_s": round(seconds, 3)}
+
+
+def refuse_overlap(source: Path, target: Location) -> None:
+    """`InputError` where the zoo would lie in its source, or the source in it: a source is only read."""
+    here, there = (f"{place.rstrip('/')}/" for place in (str(source.resolve()), target.url))
+    if here.startswith(there) or there.startswith(here):
+        raise InputError(f"{target.url} overlaps with the source {str(source)!r}: import to a place of its own.")
 
 
 def zoo_name(source: str) -> str:
