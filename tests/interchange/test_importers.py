@@ -303,7 +303,7 @@ def test_an_import_without_a_fingerprint_stands(foreign: Foreign, tmp_path: Path
     assert header.imported.fingerprint is not None
     before = header.model_copy(update={"origin": header.imported.model_copy(update={"fingerprint": None})})
     assert "fingerprint" not in before.model_dump(mode="json")["origin"]
-    create_zoo(tmp_path / "zoo", before, open_zoo(tmp_path / "made").plans[0].table.to_pandas())
+    create_zoo(tmp_path / "zoo", before, open_zoo(tmp_path / "made").plans[0].table)
     zoo = take(foreign, tmp_path / "zoo")
     assert_same(zoo, foreign)
     assert zoo.header.imported is not None

@@ -98,7 +98,7 @@ class UnterthinerSource(Source):
         """One row of the array in torch's order; see `Source.state`."""
         row = self._weights[self._rows[member][epoch]][self._order]
         with np.errstate(over="ignore"):
-            narrow = row.astype(np.float32)
+            narrow: np.ndarray[Any, Any] = row.astype(np.float32)
         if not np.array_equal(narrow, row, equal_nan=True):
             raise InputError(
                 f"{WEIGHTS} in {str(self._path)!r} is {row.dtype} and holds numbers that float32 cannot, as for "
