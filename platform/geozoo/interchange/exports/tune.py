@@ -115,7 +115,8 @@ def _result_rows(
     stored = {int(row["epoch"]): row for row in metrics.to_dict("records")}
     for epoch in range(0 if 0 in stored else 1, max(stored) + 1):
         row = stored.get(epoch)
-        values = {name: logged(column, epoch, row[column]) for column, name in names.items()} if row else {}
+        there = row is not None and (nulls or not all(math.isnan(row[column]) for column in names))
+        values = {name: logged(column, epoch, row[column]) for column, name in names.items()} if row and there else {}
         values = {name: value for name, value in values.items() if nulls or not math.isnan(value)}
         yield {**values, "training_iteration": epoch, "config": dict(settings)}
 
