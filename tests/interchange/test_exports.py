@@ -300,3 +300,30 @@ def test_a_member_of_an_unknown_network_is_no_graph(tmp_path: Path) -> None:
         "export", "state-dict", zoo.url, "--member", zoo.members["member"][0], "-o", tmp_path / "m.safetensors"
     )
     assert written.code == 0
+
+
+def test_what_was_not_evaluated_goes_out_as_it_came(tmp_path: Path) -> None:
+    """-999 of three metrics comes back, and what a row did not log is no NaN, which strict JSON has not."""
+    foreign = write_tune(tmp_path / "theirs")
+    for path in foreign.path.glob("NN_*/result.json"):
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        for row in rows:
+            row["ggap"] = -999.0 if row["training_iteration"] == 0 else row["train_acc"] - row["test_acc"]
+        del rows[1]["test_loss"]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lost = next(foreign.path.glob("NN_*/result.json"))
+    lost.unlink()
+    zoo = import_zoo(IMPORTERS["tune"].open(foreign.path), str(tmp_path / "zoo"), name="theirs").zoo
+    export_tune(zoo, tmp_path / "back")
+    for path in foreign.path.glob("NN_*/result.json"):
+        before = [json.loads(line) for line in path.read_text().splitlines()]
+        after = [
+            json.loads(line) for line in (tmp_path / "back" / path.parent.name / path.name).read_text().splitlines()
+        ]
+        json.dumps(after, allow_nan=False)
+        for old, new in zip(before, after, strict=True):
+            for name in ("train_loss", "train_acc", "test_loss", "test_acc", "ggap"):
+                assert new.get(name) == old.get(name)
+        assert after[0]["ggap"] == after[0]["train_acc"] == -999.0
+    rows = [json.loads(line) for line in (tmp_path / "back" / lost.parent.name / lost.name).read_text().splitlines()]
+    assert all(row.keys() == {"training_iteration", "config"} for row in rows)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 
 import geozoo as library
 from geozoo.errors import InputError, ZooMismatchError
@@ -14,9 +16,9 @@ from geozoo.interchange import importing
 from geozoo.interchange.importing import import_zoo
 from geozoo.interchange.registry import IMPORTERS
 from geozoo.populate import cohort_job
-from geozoo.store import extend_zoo, open_zoo, verify
+from geozoo.store import create_zoo, extend_zoo, open_zoo, verify
 from tests.support.commands import geozoo, populate_digits
-from tests.support.foreign import WRITERS, Foreign, write_files, write_tune
+from tests.support.foreign import WRITERS, Foreign, Payload, write_files, write_tune
 from tests.support.zoos import make_plan
 
 if TYPE_CHECKING:
@@ -223,3 +225,86 @@ def test_the_library_opens_it(tmp_path: Path) -> None:
     zoo = library.open_zoo(tmp_path / "zoo")
     assert zoo.weights[:, -1].shape == (3, 2464)
     assert len(zoo.torch_dataset("train", target="test_accuracy")) > 0
+
+
+def test_an_unknown_image_set_is_named_in_one_sentence(tmp_path: Path) -> None:
+    foreign = write_tune(tmp_path / "theirs")
+    refused = geozoo("import", "tune", foreign.path, "--to", tmp_path / "zoo", "--images", "nosuch")
+    assert refused.code == 2
+    assert refused.complaint.startswith("geozoo: --images 'nosuch' is no image set: choose one of ")
+
+
+def test_a_zoo_and_its_source_lie_apart(tmp_path: Path) -> None:
+    foreign = write_tune(tmp_path / "theirs")
+    before = sorted(tmp_path.rglob("*"))
+    for target in (foreign.path, foreign.path / "inner", foreign.path.parent):
+        refused = geozoo("import", "tune", foreign.path, "--to", target)
+        assert refused.code == 2
+        assert "overlaps with the source" in refused.complaint
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+CHANGES = {
+    "tune": ("NN_*/result.json", b"0.", b"1."),
+    "pt": ("*.pt", b"", b""),
+    "unterthiner": ("layout.csv", b"sequential", b"Sequential"),
+    "files": ("table.csv", b"0.3", b"0.4"),
+    "hub": ("*/config.json", b"tiny", b"Tiny"),
+}
+
+
+def test_a_source_that_has_changed_is_refused(foreign: Foreign, tmp_path: Path) -> None:
+    """Also where the files keep their size, as a corrected table does."""
+    before = take(foreign, tmp_path / "zoo").digest()
+    pattern, old, new = CHANGES[foreign.kind]
+    path = foreign.path if foreign.path.is_file() else sorted(foreign.path.glob(pattern))[0]
+    content = path.read_bytes()
+    if foreign.path.is_file():
+        torch.save({"trainset": {"data_in": [torch.zeros(3)], "paths": ["a"], "epochs": [1]}}, path)
+    else:
+        assert old in content
+        path.write_bytes(content.replace(old, new, 1))
+    refused = geozoo("import", foreign.kind, foreign.path, "--to", tmp_path / "zoo", "--name", "theirs")
+    assert refused.code == 2
+    assert "has changed since its import" in refused.complaint
+    path.write_bytes(content)
+    assert take(foreign, tmp_path / "zoo").digest() == before
+
+
+def test_a_state_of_another_training_is_told_by_its_checksums(tmp_path: Path) -> None:
+    foreign = write_tune(tmp_path / "theirs")
+    take(foreign, tmp_path / "zoo")
+    path = next(foreign.path.glob("NN_*/checkpoint_000002/checkpoints"))
+    size = path.stat().st_size
+    torch.save({name: tensor + 1 for name, tensor in torch.load(path, weights_only=True).items()}, path)
+    path.write_bytes(path.read_bytes().ljust(size, b"\0")[:size])
+    with pytest.raises(ZooMismatchError, match="has changed since its import"):
+        take(foreign, tmp_path / "zoo")
+
+
+def test_a_trial_that_is_gone_after_a_refusal(tmp_path: Path) -> None:
+    """A refused import leaves its plan; without the trial that was at fault the source is another one."""
+    foreign = write_tune(tmp_path / "theirs")
+    trial = sorted(foreign.path.glob("NN_*"))[0]
+    torch.save({"state": Payload(tmp_path / "ran")}, trial / "checkpoint_000002" / "checkpoints")
+    assert geozoo("import", "tune", foreign.path, "--to", tmp_path / "zoo").code == 2
+    assert (tmp_path / "zoo" / "zoo.json").exists()
+    shutil.rmtree(trial)
+    refused = geozoo("import", "tune", foreign.path, "--to", tmp_path / "zoo")
+    assert refused.code == 2
+    assert "has changed since its import" in refused.complaint
+    assert geozoo("import", "tune", foreign.path, "--to", tmp_path / "other").code == 0
+
+
+def test_an_import_without_a_fingerprint_stands(foreign: Foreign, tmp_path: Path) -> None:
+    """As imports were before there were any: its header keeps its bytes, and it is gone on with."""
+    header = take(foreign, tmp_path / "made").header
+    assert header.imported is not None
+    assert header.imported.fingerprint is not None
+    before = header.model_copy(update={"origin": header.imported.model_copy(update={"fingerprint": None})})
+    assert "fingerprint" not in before.model_dump(mode="json")["origin"]
+    create_zoo(tmp_path / "zoo", before, open_zoo(tmp_path / "made").plans[0].table)
+    zoo = take(foreign, tmp_path / "zoo")
+    assert_same(zoo, foreign)
+    assert zoo.header.imported is not None
+    assert zoo.header.imported.fingerprint is None

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from geozoo.audit import prepare_audit
-from geozoo.errors import ZooMismatchError
+from geozoo.errors import InputError, ZooMismatchError
 from geozoo.interchange.diff import diff_zoos
+from geozoo.interchange.importing import import_zoo
 from geozoo.interchange.merge import prepare_merge
+from geozoo.interchange.registry import IMPORTERS
 from geozoo.store import Merged, verify
 from tests.interchange.test_importers import take
 from tests.support.foreign import write_tune
@@ -44,3 +46,13 @@ def test_imported_zoos_are_merged_with_their_own_origins(tmp_path: Path) -> None
     assert report.clean, report.findings
     with pytest.raises(ZooMismatchError, match="was imported and no recipe says how it was trained"):
         prepare_audit(merged, members)
+
+
+def test_an_unfinished_import_is_to_be_imported_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign, (other, _) = write_tune(tmp_path / "theirs"), make_zoo(tmp_path / "other")
+    source = IMPORTERS["tune"].open(foreign.path)
+    monkeypatch.setattr(source, "state", lambda member, epoch: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        import_zoo(source, str(tmp_path / "zoo"), name="theirs")
+    with pytest.raises(InputError, match="not committed: run its import again before it is merged"):
+        prepare_merge([str(tmp_path / "zoo"), other.url])

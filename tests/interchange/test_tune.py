@@ -251,3 +251,37 @@ def test_a_check_needs_images(foreign: Foreign, tmp_path: Path) -> None:
     refused = geozoo("import", "tune", foreign.path, "--to", tmp_path / "zoo", "--images", "nosuch")
     assert refused.code == 2
     assert "nosuch" in refused.complaint
+
+
+def test_trials_that_lack_results_or_settings_are_named(tmp_path: Path) -> None:
+    """A last row that was cut, no results, results that are no rows, no settings, settings that are no object."""
+    foreign = write_tune(tmp_path / "theirs", members=6)
+    cut, none, list_of_rows, no_settings, listed, _ = trials(foreign)
+    text = (cut / "result.json").read_text()
+    (cut / "result.json").write_text(text[:-40])
+    (none / "result.json").unlink()
+    (list_of_rows / "result.json").write_text("[1]\n[2]\n")
+    for trial in (no_settings, listed):
+        rows = [json.loads(line) for line in (trial / "result.json").read_text().splitlines()]
+        bare = [{name: value for name, value in row.items() if name != "config"} for row in rows]
+        (trial / "result.json").write_text("".join(json.dumps(row) + "\n" for row in bare))
+    (no_settings / "params.json").unlink()
+    (listed / "params.json").write_text("[1]")
+    done = take(foreign.path, tmp_path / "zoo")
+    assert len(done.zoo.members) == 6
+    assert done.left_out == {
+        "settings, which params.json lacks": [no_settings.name, listed.name],
+        "metrics of a state, which result.json lacks": [cut.name, none.name, list_of_rows.name],
+    }
+    origin = done.zoo.header.imported
+    assert origin is not None
+    assert sorted(origin.left_out.values()) == [2, 3]
+    told = geozoo("import", "tune", foreign.path, "--to", tmp_path / "zoo", "--name", "theirs").out
+    assert f"left out, metrics of a state, which result.json lacks: 3 ({cut.name}, " in told
+
+
+def test_a_single_trial_whose_last_row_was_cut(tmp_path: Path) -> None:
+    foreign = write_tune(tmp_path / "theirs", members=1)
+    path = trials(foreign)[0] / "result.json"
+    path.write_text(path.read_text()[:-40])
+    assert list(take(foreign.path, tmp_path / "zoo").left_out) == ["metrics of a state, which result.json lacks"]

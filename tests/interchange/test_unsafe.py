@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -195,3 +196,18 @@ def test_accounts_and_keys_are_not_passed_on(tmp_path: Path) -> None:
     zoo = imported(write_tune(tmp_path / "theirs"), tmp_path / "zoo")
     assert b"do not pass on" not in b"".join(path.read_bytes() for path in (tmp_path / "zoo").rglob("*.json"))
     assert "do not pass on" not in open_zoo(zoo.url).members.to_csv()
+
+
+@pytest.mark.parametrize("kind", ["pt", "files"])
+def test_a_raw_pickle_is_refused_in_one_sentence(kind: str, tmp_path: Path) -> None:
+    """A newer protocol, which torch warns of by itself."""
+    (tmp_path / "theirs").mkdir()
+    path = tmp_path / "theirs" / "state.pt"
+    path.write_bytes(pickle.dumps({"weight": Payload(tmp_path / "ran")}, protocol=4))
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        refused = geozoo("import", kind, path if kind == "pt" else path.parent, "--to", tmp_path / "zoo")
+    assert refused.code == 2
+    assert "could run code" in refused.complaint
+    assert not [one for one in warned if "pickle" in str(one.message)]
+    assert not (tmp_path / "ran").exists()

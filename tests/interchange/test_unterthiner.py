@@ -140,3 +140,17 @@ def test_a_member_that_crashed_is_left_out(tmp_path: Path) -> None:
     zoo = take(foreign.path, tmp_path / "zoo")
     assert list(zoo.members["source"]) == ["model_0", "model_1"]
     assert sum(int(np.prod(shape)) + shape[-1] for _, shape in LAYERS) == zoo.header.num_parameters == 4970
+
+
+def test_float64_that_float32_cannot_hold_is_refused(tmp_path: Path) -> None:
+    foreign = write_unterthiner(tmp_path / "theirs")
+    rows = np.load(foreign.path / "weights.npy").astype(np.float64)
+    rows[0, 0], rows[0, 1] = np.nan, np.inf
+    np.save(foreign.path / "weights.npy", rows)
+    take(foreign.path, tmp_path / "zoo")
+    for number in (0.1, 1e300):
+        rows[3, 5] = number
+        np.save(foreign.path / "weights.npy", rows)
+        refused = geozoo("import", "unterthiner", foreign.path, "--to", tmp_path / f"finer-{number}")
+        assert refused.code == 2
+        assert "holds numbers that float32 cannot" in refused.complaint

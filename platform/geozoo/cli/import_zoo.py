@@ -86,16 +86,18 @@ def _import(
     from geozoo.cli.steps import step_progress
     from geozoo.errors import InputError, InterruptedRunError
     from geozoo.interchange.check import check_members
-    from geozoo.interchange.importing import import_zoo, zoo_name
+    from geozoo.interchange.importing import import_zoo, refuse_overlap, zoo_name
     from geozoo.store import open_location, refuse_unsafe_endpoint
 
     if keep not in ("epochs", "members"):
         raise InputError(f"--keep {keep!r} is neither epochs nor members: choose one of the two.")
     if images_path is not None and images_name is None:
         raise InputError(f"--images-path {images_path!r} says where and not which: add --images NAME.")
-    source = importer.open(Path(src).expanduser())
+    path = Path(src).expanduser()
+    source = importer.open(path)
     options, images = _images(source, images_name, images_path)
     location = open_location(to)
+    refuse_overlap(path, location)
     refuse_unsafe_endpoint(location)
     chosen = {"name": name or zoo_name(source.name), "keep": keep, "images": images, "options": options}
     try:
@@ -114,9 +116,12 @@ def _import(
 def _images(source: Source, name: str | None, path: str | None) -> tuple[DatasetOptions | None, ImageSet | None]:
     if name is None:
         return None, None
-    from geozoo.datasets import DatasetOptions, load_image_set
+    from geozoo.datasets import IMAGE_SETS, DatasetOptions, load_image_set
+    from geozoo.errors import InputError
     from geozoo.recipe.load import parse_document
 
+    if name not in IMAGE_SETS:
+        raise InputError(f"--images {name!r} is no image set: choose one of {', '.join(sorted(IMAGE_SETS))}.")
     options = parse_document({"name": name, "path": path}, DatasetOptions, "--images")
     return options, source.prepare(load_image_set(options))
 

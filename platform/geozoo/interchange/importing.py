@@ -12,23 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geozoo.errors import GeozooError
+from geozoo.errors import GeozooError, InputError, ZooMismatchError
 from geozoo.interchange.keep import MISSING, Keep, select_states
 from geozoo.interchange.names import NOT_EVALUATED
 from geozoo.interchange.settings import KEYS, SOURCE, plan_settings
-from geozoo.store import Attempt, Origin, ZooHeader, collect_garbage, create_zoo, open_zoo, run_lease
-from geozoo.store.header import WITH_ORIGIN
+from geozoo.store import Attempt, Origin, ZooHeader, collect_garbage, create_zoo, open_location, open_zoo, run_lease
+from geozoo.store.header import HEADER_NAME, WITH_ORIGIN
 from geozoo.store.plans import PLAN_COLUMNS
 from geozoo.store.shards import MAX_SHARD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     import pandas as pd
 
     from geozoo.datasets import DatasetOptions, ImageSet
     from geozoo.interchange.sources.source import Found, Source, SourceMember
-    from geozoo.store import Zoo
+    from geozoo.store import Location, Zoo
 
 MAX_COHORT = 128
 _RESERVED = ("member", "epoch", "finite", "generalization_gap")
@@ -96,11 +97,38 @@ def import_zoo(
             encoded=planned.encoded,
             keys=found.keys,
             left_out={reason: len(names) for reason, names in left_out.items()},
+            fingerprint=found.fingerprint,
         ),
     )
+    header = _continued(url, header)
     zoo = create_zoo(url, header, _plan([found.members[i] for i in chosen], planned.columns, header, source.kind))
     _write_all(zoo, source, metrics, on_step)
     return Imported(open_zoo(zoo.url), left_out)
+
+
+def _continued(url: str, header: ZooHeader) -> ZooHeader:
+    """The header by which an import begins or goes on: without fingerprint where an earlier one began without.
+
+    Raises:
+        ZooMismatchError: the source is not what it was when the import there began.
+    """
+    location = open_location(url)
+    with location.opening():
+        try:
+            there = ZooHeader.loads(location.read(HEADER_NAME), f"{location.url}/{HEADER_NAME}").imported
+        except FileNotFoundError:
+            there = None
+    ours = header.imported
+    if there is None or ours is None or (there.kind, there.source) != (ours.kind, ours.source):
+        return header
+    if there.fingerprint is None:
+        return header.model_copy(update={"origin": ours.model_copy(update={"fingerprint": None})})
+    if there.fingerprint != ours.fingerprint:
+        raise ZooMismatchError(
+            f"the source {ours.source!r} has changed since its import to {location.url} began: import it to another "
+            f"URL, or remove {location.url} first."
+        )
+    return header
 
 
 def _recipe(source: Source, found: Found, name: str, options: DatasetOptions | None) -> dict[str, Any]:
@@ -232,6 +260,13 @@ def _how(source: Source, seconds: float) -> dict[str, Any]:
 
     versions = describe_run("imported", wall_s=seconds)["versions"]
     return {"imported": source.kind, "versions": versions, "import_s": round(seconds, 3)}
+
+
+def refuse_overlap(source: Path, target: Location) -> None:
+    """`InputError` where the zoo would lie in its source, or the source in it: a source is only read."""
+    here, there = (f"{place.rstrip('/')}/" for place in (str(source.resolve()), target.url))
+    if here.startswith(there) or there.startswith(here):
+        raise InputError(f"{target.url} overlaps with the source {str(source)!r}: import to a place of its own.")
 
 
 def zoo_name(source: str) -> str:

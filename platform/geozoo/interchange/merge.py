@@ -119,7 +119,7 @@ def prepare_merge(urls: Sequence[str]) -> Merger:
         if pending := int((~zoo.members["committed"]).sum()):
             raise InputError(
                 f"{pending} of {len(zoo.members)} members of {zoo.url} are planned and not committed: "
-                "populate it to the end before it is merged."
+                f"{_to_the_end(zoo)} before it is merged."
             )
     for other in zoos[1:]:
         if difference := first_difference(zoos[0], other):
@@ -135,6 +135,13 @@ def prepare_merge(urls: Sequence[str]) -> Merger:
         parts.append(Part(zoo, zoo.commits()[cohort], origin.source_of(name).name, name))
         plans.append(zoo.plan_of(cohort).assign(cohort=name))
     return Merger(_header(zoos[0].header, origin), _concatenated(plans), tuple(parts))
+
+
+def _to_the_end(zoo: Zoo) -> str:
+    """What finishes a zoo, by how it came about."""
+    if zoo.header.origin is None:
+        return "populate it to the end"
+    return "run its import again" if zoo.header.imported else "run its merge again"
 
 
 def _cohorts(zoo: Zoo) -> list[str]:

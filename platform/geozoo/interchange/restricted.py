@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import warnings
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +56,8 @@ def load_tensors(path: Path, inert: Iterable[str] = (), *, mapped: bool = False)
     named = [(Inert, name) for name in inert]
     allowed = [*_harmless(), *named] if named else []  # torch looks through these at every object
     try:
-        with torch.serialization.safe_globals(allowed):
+        with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # the one sentence of an error follows
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and _is_zip(path))
     except FileNotFoundError as error:
         raise DataNotFoundError(f"there is no file {str(path)!r}: check the path.") from error

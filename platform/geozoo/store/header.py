@@ -5,7 +5,15 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+)
 
 from geozoo.errors import DamagedZooError, NetworkError, StoreUnusableError
 from geozoo.nets.layout import TensorSlot, num_parameters
@@ -27,7 +35,8 @@ class Origin(BaseModel):
     members share, under the source's names. ``names`` tells the source's name of columns of the plan and of metrics
     that have another one here, ``encoded`` the columns of the plan that hold JSON, ``keys`` the spellings of the
     ``state_dict`` keys that were met, each in the order of the layout. ``left_out`` counts by reason what the source
-    has and the zoo has not.
+    has and the zoo has not. ``fingerprint`` tells whether the source is still what it was when the import began;
+    earlier imports have none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +48,13 @@ class Origin(BaseModel):
     encoded: tuple[str, ...] = ()
     keys: tuple[tuple[str, ...], ...] = ()
     left_out: dict[str, int] = Field(default_factory=dict)
+    fingerprint: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a fingerprint an origin is what it was before there were any, byte for byte."""
+        fields: dict[str, Any] = dump(self)
+        return {name: value for name, value in fields.items() if name != "fingerprint" or value is not None}
 
     @property
     def words(self) -> str:

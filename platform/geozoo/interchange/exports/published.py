@@ -31,6 +31,9 @@ _METRICS = {
 }
 """Metric here -> published name; what was measured in evaluation mode says so, since ``train_acc`` was not."""
 
+UNDEFINED_AT_INITIALISATION = ("running_train_loss", "running_train_accuracy", "running_generalization_gap")
+"""What needs an epoch of training."""
+
 
 def settings_of(zoo: Zoo, row: Mapping[Any, Any]) -> dict[str, Any]:
     """Settings of a member, ``row`` of ``zoo.members``, as its ``params.json`` has them, as far as they are known."""
@@ -75,7 +78,7 @@ def metric_names(zoo: Zoo, metrics: pd.DataFrame) -> dict[str, str]:
 
 def logged(column: str, epoch: int, value: float) -> float:
     """A metric as the published zoos log it: what was not evaluated at the initialisation is -999."""
-    undefined = epoch == 0 and column in ("running_train_loss", "running_train_accuracy") and math.isnan(value)
+    undefined = epoch == 0 and column in UNDEFINED_AT_INITIALISATION and math.isnan(value)
     return NOT_EVALUATED if undefined else float(value)
 
 

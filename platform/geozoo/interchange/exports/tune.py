@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import OrderedDict
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -102,18 +103,21 @@ def _write_tables(zoo: Zoo, table: Sequence[Mapping[Any, Any]], trials: Sequence
         trial.mkdir(parents=True)
         settings = settings_of(zoo, row)
         _write_json(trial / "params.json", settings)
-        lines = _result_rows(by_member[row["member"]], names, settings)
+        lines = _result_rows(by_member[row["member"]], names, settings, nulls=zoo.header.origin is None)
         text = "".join(json.dumps(line) + "\n" for line in lines)
         (trial / "result.json").write_text(text, encoding="utf-8")
 
 
 def _result_rows(
-    metrics: pd.DataFrame, names: Mapping[str, str], settings: Mapping[str, Any]
+    metrics: pd.DataFrame, names: Mapping[str, str], settings: Mapping[str, Any], *, nulls: bool
 ) -> Iterable[dict[str, Any]]:
+    """Rows for ``result.json``; without ``nulls``, which an imported zoo has for what its source did not log."""
     stored = {int(row["epoch"]): row for row in metrics.to_dict("records")}
     for epoch in range(0 if 0 in stored else 1, max(stored) + 1):
         row = stored.get(epoch)
-        values = {name: logged(column, epoch, row[column]) for column, name in names.items()} if row else {}
+        there = row is not None and (nulls or not all(math.isnan(row[column]) for column in names))
+        values = {name: logged(column, epoch, row[column]) for column, name in names.items()} if row and there else {}
+        values = {name: value for name, value in values.items() if nulls or not math.isnan(value)}
         yield {**values, "training_iteration": epoch, "config": dict(settings)}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from geozoo.errors import DataCorruptError, DataNotFoundError, InputError
+from geozoo.interchange.fingerprint import Fingerprint
 from geozoo.interchange.names import HYPERPARAMETER_NAMES, METRIC_NAMES
 from geozoo.interchange.network import Shapes, flat_vector, in_order, recognise
 from geozoo.interchange.restricted import inside
@@ -79,7 +80,7 @@ class FilesSource(Source):
         self._form = in_order(network, form)
         left_out = {"another network": different} if different else {}
         keys = (tuple(name for name, _ in self._form),)
-        return Found(network, members, settings.take(kept), metrics, keys, left_out)
+        return Found(network, members, settings.take(kept), self._fingerprint(), metrics, keys, left_out)
 
     def state(self, member: str, epoch: int) -> np.ndarray[Any, Any]:
         """One file; see `Source.state`."""
@@ -90,10 +91,22 @@ class FilesSource(Source):
         """The metrics of the table; see `Source.rows`."""
         return self._rows[member]
 
+    def _fingerprint(self) -> str:
+        fingerprint = Fingerprint()
+        for table in self._tables():
+            fingerprint.add_table(table.name, table)
+        for member, files in self._files.items():
+            for epoch, path in files.items():
+                fingerprint.add_state(f"{member} at epoch {epoch}", path)
+        return fingerprint.hexdigest()
+
+    def _tables(self) -> list[Path]:
+        return sorted(path for path in self._root.iterdir() if path.suffix in TABLE_SUFFIXES)
+
     def _table(self) -> pd.DataFrame:
         import pandas as pd
 
-        tables = sorted(path for path in self._root.iterdir() if path.suffix in TABLE_SUFFIXES)
+        tables = self._tables()
         if len(tables) > 1:
             raise InputError(f"{str(self._root)!r} holds {len(tables)} tables: keep the one that names the files.")
         if not tables:

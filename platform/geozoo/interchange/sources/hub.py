@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from geozoo.errors import DataCorruptError, DataNotFoundError, InputError
+from geozoo.interchange.fingerprint import Fingerprint
 from geozoo.interchange.network import Network, Shapes, flat_vector, in_order, recognise, recognise_as
 from geozoo.interchange.restricted import inside, load_json
 from geozoo.interchange.settings import Settings
@@ -77,7 +78,16 @@ class HubSource(Source):
         members = [SourceMember(name, (UNKNOWN_EPOCH,)) for name in kept]
         left_out = {"another network": different} if different else {}
         keys = (tuple(name for name, _ in self._form),)
-        return Found(network, members, settings, (), keys, left_out)
+        return Found(network, members, settings, self._fingerprint(), (), keys, left_out)
+
+    def _fingerprint(self) -> str:
+        fingerprint = Fingerprint()
+        for name, folder in self._folders.items():
+            for table in (CONFIG, *INDEXES):
+                fingerprint.add_table(f"{name}/{table}", folder / table)
+            for path in weight_files(folder):
+                fingerprint.add_state(f"{name}/{path.name}", path)
+        return fingerprint.hexdigest()
 
     def state(self, member: str, epoch: int) -> np.ndarray[Any, Any]:
         """The tensors of a checkpoint; see `Source.state`."""

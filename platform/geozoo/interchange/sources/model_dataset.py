@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from geozoo.errors import DataCorruptError, DataNotFoundError, InputError
+from geozoo.interchange.fingerprint import Fingerprint
 from geozoo.interchange.names import BOOKKEEPING, METRIC_NAMES, NOT_EVALUATED
 from geozoo.interchange.network import Network, Shapes, flat_vector, in_order, recognise, recognise_vector, shapes_of
 from geozoo.interchange.restricted import load_tensors
@@ -82,7 +83,9 @@ class ModelDatasetSource(Source):
         left_out = {"a copy of a state": copies} if copies else {}
         network = self._network()
         keys = (tuple(name for name, _ in self._shapes),) if self._shapes else ()
-        return Found(network, members, settings, self._metrics, keys, left_out)
+        fingerprint = Fingerprint()
+        fingerprint.add_state(self.name, self._path)
+        return Found(network, members, settings, fingerprint.hexdigest(), self._metrics, keys, left_out)
 
     def state(self, member: str, epoch: int) -> np.ndarray[Any, Any]:
         """One entry of ``data_in``; see `Source.state`."""

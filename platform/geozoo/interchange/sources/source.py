@@ -40,11 +40,13 @@ class Found:
         metrics: names of the source's metrics, over all members.
         keys: the spellings of the keys of a state that were met.
         left_out: names of what cannot be taken, by reason.
+        fingerprint: of the files of the source; see `geozoo.interchange.fingerprint`.
     """
 
     network: Network
     members: list[SourceMember]
     settings: Settings
+    fingerprint: str
     metrics: tuple[str, ...] = ()
     keys: tuple[tuple[str, ...], ...] = ()
     left_out: dict[str, list[str]] = field(default_factory=dict)

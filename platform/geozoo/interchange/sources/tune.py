@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from geozoo.errors import DataNotFoundError, InputError
+from geozoo.interchange.fingerprint import Fingerprint
 from geozoo.interchange.names import BOOKKEEPING, METRIC_NAMES
 from geozoo.interchange.network import Shapes, flat_vector, in_order, recognise, shapes_of
 from geozoo.interchange.restricted import load_json, load_tensors, looks_whole
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 STATE, RESULTS, PARAMETERS, IMAGES = "checkpoints", "result.json", "params.json", "dataset.pt"
+NO_ROW, NO_SETTINGS = f"metrics of a state, which {RESULTS} lacks", f"settings, which {PARAMETERS} lacks"
 _CHECKPOINT = re.compile(r"checkpoint_(\d+)")
 
 
@@ -34,9 +36,9 @@ class TuneSource(Source):
 
     A state is ``checkpoint_<number>/checkpoints``, with or without leading zeros. Rows of ``result.json`` are matched
     by ``training_iteration``, of several the last counts; lines that are no JSON, as a killed run leaves them, are
-    passed over. The number of a checkpoint is its iteration, as in the published zoos; a newer Ray counts checkpoints
-    from 0 and iterations from 1, which is told by a folder none of whose trials has a checkpoint of its last row's
-    number.
+    passed over. Trials without settings, or with a state that has no row, are named in what is left out. The number of
+    a checkpoint is its iteration, as in the published zoos; a newer Ray counts checkpoints from 0 and iterations from
+    1, which is told by a folder none of whose trials has a checkpoint of its last row's number.
     ``params.pkl`` and ``optimizer`` are never opened.
     """
 
@@ -53,6 +55,7 @@ class TuneSource(Source):
         self._shift = 0
         self._shapes: dict[str, Shapes] = {}
         self._interned: dict[Any, Any] = {}
+        self._fingerprint = Fingerprint()
 
     def look(self, on_step: Callable[[str, int, int], None]) -> Found:
         """Read settings, rows and the first state of every trial; see `Source.look`."""
@@ -66,13 +69,18 @@ class TuneSource(Source):
         for done, folder in enumerate(folders):
             on_step("trials", done, len(folders))
             name = folder.relative_to(self._root).as_posix()
-            numbers = tuple(number for number, path in _checkpoints(folder).items() if looks_whole(path))
+            states = _checkpoints(folder)
+            self._count(name, folder, states)
+            numbers = tuple(number for number, path in states.items() if looks_whole(path))
             if not numbers:
                 left_out["no state"].append(name)
                 continue
             rows = read_rows(folder / RESULTS)
+            given = read_settings(folder, rows)
+            if not given:
+                left_out[NO_SETTINGS].append(name)
             metrics |= dict.fromkeys(metric for _, values in rows.values() for metric in values)
-            settings.add(read_settings(folder, rows))
+            settings.add(given)
             self._remember(name, shapes_of(self._load(name, numbers[0])))
             trials.append((name, *(self._interned.setdefault(one, one) for one in (numbers, tuple(sorted(rows))))))
         if not trials:
@@ -80,7 +88,26 @@ class TuneSource(Source):
                 f"none of the {len(folders)} trials in {str(self._root)!r} has a state: nothing to import."
             )
         self._shift = _shift([(numbers, iterations) for _, numbers, iterations in trials], self._root)
+        if unlogged := self._unlogged(trials):
+            left_out[NO_ROW] = unlogged
         return self._gather([(name, numbers) for name, numbers, _ in trials], settings, tuple(metrics), left_out)
+
+    def _count(self, name: str, folder: Path, states: Mapping[int, Path]) -> None:
+        """Take a trial into the fingerprint."""
+        for table in (RESULTS, PARAMETERS):
+            self._fingerprint.add_table(f"{name}/{table}", folder / table)
+        for number, path in states.items():
+            self._fingerprint.add_state(f"{name}/{number}", path)
+
+    def _unlogged(self, trials: Sequence[tuple[str, tuple[int, ...], tuple[int, ...]]]) -> list[str]:
+        """Trials that have a state without a row; where no trial has a row of the initialisation, none is due."""
+        due_at_0 = any(0 in iterations for *_, iterations in trials)
+        return [
+            name
+            for name, numbers, iterations in trials
+            if not iterations
+            or any((epoch or due_at_0) and epoch not in iterations for epoch in (n + self._shift for n in numbers))
+        ]
 
     def _remember(self, name: str, shapes: Shapes) -> None:
         self._shapes[name] = self._interned.setdefault(shapes, shapes)
@@ -105,7 +132,15 @@ class TuneSource(Source):
             epochs = tuple(number + self._shift for number in numbers)
             members.append(SourceMember(name, self._interned.setdefault(epochs, epochs), keys))
         left_out = dict(left_out) | ({"another network": others} if others else {})
-        return Found(network, members, settings.take(same), metrics, tuple(spellings), left_out)
+        return Found(
+            network,
+            members,
+            settings.take(same),
+            self._fingerprint.hexdigest(),
+            metrics,
+            tuple(spellings),
+            left_out,
+        )
 
     def state(self, member: str, epoch: int) -> np.ndarray[Any, Any]:
         """The tensors of one checkpoint; see `Source.state`."""
@@ -124,7 +159,8 @@ class TuneSource(Source):
     def _load(self, member: str, number: int) -> dict[str, torch.Tensor]:
         folder = self._root / member
         spellings = [folder / f"checkpoint_{number}" / STATE, folder / f"checkpoint_{number:06d}" / STATE]
-        path = next((path for path in spellings if path.is_file()), None) or _checkpoints(folder).get(number)
+        others = _checkpoints(folder) if folder.is_dir() else {}
+        path = next((path for path in spellings if path.is_file()), None) or others.get(number)
         if path is None:
             raise DataNotFoundError(
                 f"checkpoint {number} of {str(folder)!r} is gone: was the folder changed meanwhile?"
@@ -196,10 +232,10 @@ def _numbers(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, fl
 
 
 def read_settings(folder: Path, rows: Mapping[int, tuple[dict[str, Any], dict[str, float]]]) -> dict[str, Any]:
-    """Settings of a trial: of ``params.json``, or where that is missing of its rows."""
+    """Settings of a trial: of ``params.json``, or where that is missing or no object of its rows."""
     path = folder / PARAMETERS
-    settings = load_json(path) if path.is_file() else next((config for config, _ in rows.values() if config), {})
-    return settings if isinstance(settings, dict) else {}
+    settings = load_json(path) if path.is_file() else None
+    return settings if isinstance(settings, dict) else next((config for config, _ in rows.values() if config), {})
 
 
 def _shift(trials: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], root: Path) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from geozoo.errors import DataCorruptError, DataNotFoundError, InputError
+from geozoo.interchange.fingerprint import Fingerprint
 from geozoo.interchange.network import Shapes, recognise
 from geozoo.interchange.restricted import load_array
 from geozoo.interchange.settings import Settings
@@ -90,12 +91,20 @@ class UnterthinerSource(Source):
         members = [SourceMember(name, tuple(sorted(steps))) for name, steps in self._rows.items()]
         measured = tuple(name for name in MEASURED if name in table.columns)
         left_out = {"a copy of a state": copies} if copies else {}
-        return Found(recognise(shapes, by_names=False), members, settings, measured, left_out=left_out)
+        network = recognise(shapes, by_names=False)
+        return Found(network, members, settings, self._fingerprint(), measured, left_out=left_out)
 
     def state(self, member: str, epoch: int) -> np.ndarray[Any, Any]:
         """One row of the array in torch's order; see `Source.state`."""
-        row = np.asarray(self._weights[self._rows[member][epoch]], dtype=np.float32)
-        return row[self._order]
+        row = self._weights[self._rows[member][epoch]][self._order]
+        with np.errstate(over="ignore"):
+            narrow: np.ndarray[Any, Any] = row.astype(np.float32)
+        if not np.array_equal(narrow, row, equal_nan=True):
+            raise InputError(
+                f"{WEIGHTS} in {str(self._path)!r} is {row.dtype} and holds numbers that float32 cannot, as for "
+                f"{member!r} at epoch {epoch}, and a zoo stores float32: convert the file first."
+            )
+        return narrow
 
     def rows(self, member: str) -> dict[int, dict[str, float]]:
         """The measured columns of the table; see `Source.rows`."""
@@ -121,6 +130,13 @@ class UnterthinerSource(Source):
             std=half,
             fingerprint=fingerprint((train, validation, test), images.classes, half, half),
         )
+
+    def _fingerprint(self) -> str:
+        fingerprint = Fingerprint()
+        fingerprint.add_state(WEIGHTS, self._path / WEIGHTS)
+        for name in (LAYOUT, *METRICS):
+            fingerprint.add_table(name, self._path / name)
+        return fingerprint.hexdigest()
 
     def _read_metrics(self) -> pd.DataFrame:
         import pandas as pd
