@@ -49,5 +49,5 @@ def _checksums(path: Path) -> list[int]:
     try:
         with zipfile.ZipFile(path) as file:
             return [record.CRC for record in file.infolist()]
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+    except (zipfile.BadZipFile, ValueError, RuntimeError):  # the last of a version that zipfile does not know
         return []
